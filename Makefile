@@ -1,0 +1,66 @@
+# `make help` lists what is supported.
+SHELL := /bin/sh
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+export DEBIAN_FRONTEND := noninteractive
+
+.DEFAULT_GOAL := help
+.PHONY: help setup engine up test test-fast test-long lint format golden bench bench-compare constraints host-tools test-tools clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+setup: $(VENV)/.ready ## Make the virtual environment and install devbox into it (.venv/bin/devbox)
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@.ci/python-venv $(PYTHON) $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement constraints.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q builder
+	@touch $@
+
+engine: ## Use the container engine that is reachable; else install and start Debian's docker.io
+	@.ci/engine
+
+host-tools: # what a machine without an image registry needs to make a base image
+	@command -v mmdebstrap >/dev/null || command -v debootstrap >/dev/null || .ci/apt-install mmdebstrap
+
+test-tools: host-tools # what the tests need besides Python: a browser and Debian's Compose
+	@command -v chromium >/dev/null || .ci/apt-install chromium
+
+up: setup engine host-tools ## From a clean clone to a running desktop
+	@$(BIN)/devbox up
+
+test: setup engine test-tools lint ## Run every test but the long ones; sets up all that it needs
+	@$(BIN)/python -m pytest -m "not long"
+
+test-fast: setup ## Only the tests that need no engine
+	@$(BIN)/python -m pytest -q tests/unit tests/golden tests/catalogue
+
+test-long: setup engine test-tools ## What does not fit into `make test`
+	@$(BIN)/python -m pytest -m long
+
+lint: setup ## Style, types and layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/unit/test_layers.py
+
+format: setup ## Rewrite the code in the house style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+golden: setup ## Rewrite the golden cases; read the diff before you commit it
+	@$(BIN)/python -m pytest -q tests/golden --update-golden
+
+bench: setup engine host-tools ## Measure against the baselines of the same run (make bench ONLY=noop,help)
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
+
+constraints: ## Pin the dependencies anew, with hashes
+	@.ci/python-venv $(PYTHON) .cache/pin
+	@.cache/pin/bin/python -m pip install --quiet pip-tools
+	@.cache/pin/bin/pip-compile --quiet --upgrade --extra dev --all-build-deps --allow-unsafe --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --output-file constraints.txt pyproject.toml
+
+clean: ## Remove what make made here (the engine and its images stay)
+	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,240 @@
+"""A base image's root file system, made from an apt mirror with mmdebstrap or debootstrap.
+
+Owns the run of that program and the tar it leaves. What an image adds or leaves out (documentation, locales, packages)
+is decided by its template, not here. Why mmdebstrap: docs/decisions/bootstrap.md.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from builder.adapters.aptsources import Archives, Mirrors, probe_archives
+from builder.adapters.process import OnLine, Stopped, never, run_lines
+from builder.errors import HostError
+
+if TYPE_CHECKING:
+    from builder.model import Base
+
+KEYRINGS: Final = Path("/usr/share/keyrings")
+ARCHITECTURES: Final = frozenset({"amd64", "arm64"})
+GRACE_S: Final = 20.0  # mmdebstrap removes its half-made root on SIGTERM, which takes a moment
+TAIL: Final = 30
+
+# Files that differ from run to run or belong to the host, as paths below the root; see R2 in the facts on repeatability.
+UNWANTED: Final = (
+    "etc/hostname",
+    "etc/resolv.conf",
+    "var/cache/ldconfig/aux-cache",
+    "var/log/alternatives.log",
+    "var/log/apt",
+    "var/log/bootstrap.log",
+    "var/log/dpkg.log",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrapped:
+    """The tar, and what is worth saying about it."""
+
+    tar: Path
+    notes: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+def can_bootstrap(base: Base, *, mirrors: Mirrors, keyring_folder: Path = KEYRINGS) -> str | None:
+    """None when `base` can be bootstrapped here, else the reason in words. Takes a few seconds at most."""
+    try:
+        _find_program()
+        _find_keyring(base, keyring_folder)
+        probe_archives(base, mirrors)
+    except HostError as error:
+        return error.message
+    return None
+
+
+def bootstrap_base(
+    base: Base,
+    *,
+    arch: str,
+    mirrors: Mirrors,
+    keyring_folder: Path = KEYRINGS,
+    target: Path,
+    on_line: OnLine,
+    stopped: Stopped = never,
+) -> Bootstrapped:
+    """Make the root tar of `base` at `target` (replaced atomically). Raises HostError; leaves nothing when it fails."""
+    program = _find_program()
+    keyring = _find_keyring(base, keyring_folder)
+    if arch not in ARCHITECTURES:
+        raise HostError(f"no base for the architecture {arch}", where=base.name)
+    archives = probe_archives(base, mirrors)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    make = _make_with_mmdebstrap if program.name == "mmdebstrap" else _make_with_debootstrap
+    with _work_folder(target) as work, _part_file(target) as part:
+        run = _runner(base, archives, work, on_line, stopped)
+        make(base, arch, program, keyring, archives, work, part, run)
+        part.replace(target)
+    return Bootstrapped(tar=target, notes=archives.notes, sources=archives.lines)
+
+
+# ----------------------------------------------------------------------------------------------- what is there
+
+
+def _find_program() -> Path:
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # debootstrap lives in sbin
+    for name in ("mmdebstrap", "debootstrap"):
+        found = shutil.which(name, path=path)
+        if found and (name == "mmdebstrap" or os.geteuid() == 0):
+            if os.geteuid() != 0:
+                _check_unshare()
+            return Path(found)
+    raise HostError(
+        "neither mmdebstrap nor (for root) debootstrap is installed", hint="apt-get install --yes mmdebstrap"
+    )
+
+
+def _check_unshare() -> None:
+    """mmdebstrap's way for a normal user needs subordinate ids and the setuid helpers of package uidmap."""
+    if shutil.which("newuidmap") is None:
+        raise HostError("mmdebstrap needs newuidmap to work without root", hint="apt-get install --yes uidmap")
+    switch = Path("/proc/sys/kernel/unprivileged_userns_clone")
+    if switch.exists() and switch.read_text().strip() == "0":
+        raise HostError("this kernel allows user namespaces to root only", where=str(switch), hint="run as root")
+
+
+def _find_keyring(base: Base, folder: Path) -> Path:
+    keyring = folder / base.keyring
+    if not keyring.is_file():
+        package = base.keyring.removesuffix(".gpg") if base.distribution == "debian" else "ubuntu-keyring"
+        raise HostError(
+            f"no keyring of {base.distribution.capitalize()} ({base.keyring})",
+            where=str(folder),
+            hint=f"apt-get install --yes {package}",
+        )
+    return keyring
+
+
+# ------------------------------------------------------------------------------------------------- how it runs
+
+Run = Callable[[list[str]], None]
+
+
+def _runner(base: Base, archives: Archives, work: Path, on_line: OnLine, stopped: Stopped) -> Run:
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(archives.epoch), "TMPDIR": str(work), "LC_ALL": "C.UTF-8"}
+    environment.update(_apt_proxy(environment))
+
+    def run(argv: list[str]) -> None:
+        tail: list[str] = []
+
+        def hear(line: str) -> None:
+            tail.append(line)
+            del tail[:-TAIL]
+            on_line(line)
+
+        code = run_lines(argv, on_line=hear, env=environment, stopped=stopped, grace_s=GRACE_S)
+        if code != 0:
+            raise HostError(f"{argv[0]} ended with {code}", where=base.name, detail="\n".join(tail))
+
+    return run
+
+
+def _apt_proxy(environment: dict[str, str]) -> dict[str, str]:
+    """A proxy that is set for apt alone, as the variables that both programs hear: they ignore the host's apt.conf."""
+    if "http_proxy" in environment or shutil.which("apt-config") is None:
+        return {}
+    asked = ["apt-config", "shell", "PROXY", "Acquire::http::Proxy"]
+    answer = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False)
+    proxy = answer.stdout.strip().removeprefix("PROXY=").strip("'")
+    return {"http_proxy": proxy} if proxy and proxy != "DIRECT" else {}
+
+
+def _make_with_mmdebstrap(
+    base: Base, arch: str, program: Path, keyring: Path, archives: Archives, work: Path, part: Path, run: Run
+) -> None:
+    sources = work / "sources.list"
+    sources.write_text("".join(f"{line}\n" for line in archives.lines), encoding="utf-8")
+    needs_tls = any(line.startswith("deb https:") for line in archives.lines)
+    unwanted = " ".join(f'"$1/{path}"' for path in UNWANTED)
+    run(
+        [
+            str(program),
+            f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
+            "--variant=minbase",
+            f"--architectures={arch}",
+            f"--components={','.join(base.components)}",
+            f"--keyring={keyring}",
+            "--format=tar",
+            *(["--include=ca-certificates"] if needs_tls else []),
+            f"--customize-hook=rm -rf {unwanted}",
+            base.codename,
+            str(part),
+            str(sources),
+        ]
+    )
+
+
+def _make_with_debootstrap(
+    base: Base, arch: str, program: Path, keyring: Path, archives: Archives, work: Path, part: Path, run: Run
+) -> None:
+    """The slower way. Its mounts live in a mount namespace of their own, so that none outlives an interruption."""
+    root = work / "root"
+    needs_tls = any(line.startswith("deb https:") for line in archives.lines)
+    run(
+        [
+            *("unshare", "--mount", "--"),
+            *(str(program), "--variant=minbase", f"--arch={arch}", f"--components={','.join(base.components)}"),
+            f"--keyring={keyring}",
+            *(["--include=ca-certificates"] if needs_tls else []),
+            *(base.codename, str(root), archives.mirror),
+        ]
+    )
+    (root / "etc/apt/sources.list").write_text("".join(f"{line}\n" for line in archives.lines), encoding="utf-8")
+    for path in (*UNWANTED, "var/lib/apt/lists", "var/cache/apt"):
+        _remove(root / path)
+    (root / "var/lib/apt/lists/partial").mkdir(parents=True)
+    (root / "var/cache/apt/archives/partial").mkdir(parents=True)
+    run(
+        [
+            *("tar", "--create", "--numeric-owner", "--one-file-system", "--sort=name", "--clamp-mtime"),
+            *(f"--mtime=@{archives.epoch}", f"--file={part}", f"--directory={root}", "."),
+        ]
+    )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+# --------------------------------------------------------------------------------------------------- temporary
+
+
+@contextmanager
+def _work_folder(target: Path) -> Iterator[Path]:
+    """A folder for the half-made root: beside the target for root, where the mapped users can get to it else."""
+    parent = target.parent if os.geteuid() == 0 else None
+    work = Path(tempfile.mkdtemp(prefix=".bootstrap-", dir=parent))
+    work.chmod(0o755)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work)
+
+
+@contextmanager
+def _part_file(target: Path) -> Iterator[Path]:
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)

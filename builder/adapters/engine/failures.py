@@ -1,0 +1,118 @@
+"""Every way in which the engine can fail us, told apart once: SDK and socket exceptions become an EngineError with a hint.
+
+Owns the sentences and hints. Must not retry or decide anything.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from typing import Final
+
+import docker.errors
+import requests.exceptions
+
+from builder.adapters.engine.host import EngineHost
+from builder.errors import EngineError
+
+START_HINT: Final = "start it (`systemctl start docker`, or `dockerd` as root), or set DOCKER_HOST to one that runs"
+FOREIGN_HINT: Final = "remove or rename it, or choose another name with `name:` in devbox.yaml"
+
+# What engines write into an error answer, and what helps. First match wins.
+_ANSWERS: Final = (
+    ("no space left on device", "free some disk: `docker system df` shows what the engine holds"),
+    ("port is already allocated", "another container publishes this port; `docker ps` names it"),
+    ("address already in use", "a program of this machine listens on this port; `ss -ltnp` names it"),
+    ("no such image", "build or pull the image first"),
+    ("no such host", "the engine cannot resolve names: look at its DNS settings"),
+    ("bind source path does not exist", "create that folder, or take the mount out of devbox.yaml"),
+    ("no basic auth credentials", "log in to that registry with `docker login`"),
+    ("unauthorized", "log in to that registry with `docker login`"),
+    ("pull access denied", "the image does not exist, or needs `docker login`"),
+    ("authorization denied by plugin", "an authorization plugin of this engine forbids it: ask its administrator"),
+)
+
+
+@contextmanager
+def explained(doing: str, host: EngineHost) -> Iterator[None]:
+    """Turn any failure of the SDK or the wire inside the block into an EngineError that begins with `doing`."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise answer_error(doing, error.status_code or 0, str(error.explanation or error), host) from error
+    except (requests.exceptions.RequestException, docker.errors.DockerException, HTTPException, OSError) as error:
+        raise wire_error(doing, error, host) from error
+    except ValueError as error:  # json: half an answer, or none of an engine
+        raise EngineError(
+            f"{doing}: the answer cannot be read ({error})",
+            where=host.url,
+            hint="is this address really a container engine? its log says more",
+        ) from error
+
+
+def answer_error(doing: str, status: int, text: str, host: EngineHost) -> EngineError:
+    """An error that the engine itself wrote."""
+    if status >= 500 and not text.strip():
+        text = f"status {status} without a reason"
+    known = next((hint for mark, hint in _ANSWERS if mark in text.lower()), None)
+    if known is None and status >= 500:
+        known = "that is a failure inside the engine: its log says more (`journalctl -u docker`)"
+    return EngineError(f"{doing}: {text.strip()}", where=host.url, hint=known)
+
+
+def wire_error(doing: str, error: BaseException, host: EngineHost) -> EngineError:
+    """No answer, or one that broke off."""
+    for cause in _causes(error):
+        match cause:
+            case FileNotFoundError():
+                return EngineError(f"no engine: there is no socket {host.socket}", where=host.source, hint=START_HINT)
+            case PermissionError():
+                return permission_error(host)
+            case ConnectionRefusedError():
+                return EngineError(f"no engine listens at {host.url}", where=host.source, hint=START_HINT)
+            case ssl.SSLError():
+                return EngineError(
+                    f"{doing}: TLS with {host.url} failed ({cause})",
+                    where=host.source,
+                    hint="look at DOCKER_CERT_PATH (ca.pem, cert.pem, key.pem) and DOCKER_TLS_VERIFY",
+                )
+            case TimeoutError() | requests.exceptions.Timeout():
+                return EngineError(
+                    f"{doing}: {host.url} accepts connections and does not answer",
+                    where=host.source,
+                    hint="the engine hangs or is overloaded: look at its log, then restart it",
+                )
+    return EngineError(
+        f"{doing}: the connection to {host.url} broke ({_innermost(error)})",
+        where=host.source,
+        hint="the engine may have been restarted: run the same command again",
+    )
+
+
+def permission_error(host: EngineHost) -> EngineError:
+    return EngineError(
+        f"this user may not use the engine's socket {host.socket or host.url}",
+        where=host.source,
+        hint="join its group (`sudo usermod -aG docker $USER`, then log in again), or use a rootless engine",
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what is wrapped in it: urllib3 keeps the cause in args, Python in __context__."""
+    seen: set[int] = set()
+    queue: list[BaseException] = [error]
+    while queue:
+        current = queue.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        inner = (*current.args, getattr(current, "reason", None), current.__cause__, current.__context__)
+        queue.extend(item for item in inner if isinstance(item, BaseException))
+
+
+def _innermost(error: BaseException) -> str:
+    *_, last = _causes(error)
+    return str(last) or type(last).__name__

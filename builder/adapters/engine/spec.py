@@ -1,0 +1,129 @@
+"""From a ServiceSpec to what the engine's API wants, in the very form in which Docker Compose would say it.
+
+Pure. Each choice below (named volumes and short binds as `Binds`, labels, aliases, capabilities ...) is Compose's own,
+so that `docker compose -p PROJECT` takes what devbox made for its own, and a test can compare `inspect` of both.
+Must not decide anything about the workstation: that is `core.service`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from builder.model import HealthSpec, Mount, ServiceSpec, VolumeSpec
+
+OURS: Final = "dev.devbox."
+LABEL_WORKSPACE: Final = "dev.devbox.workspace"
+LABEL_SPEC: Final = "dev.devbox.spec"
+PROJECT: Final = "com.docker.compose.project"
+SERVICE: Final = "com.docker.compose.service"
+SECRETS_TARGET: Final = "/run/secrets"
+COMPOSE_FILE: Final = ".workstation/compose.yaml"
+# The oldest Compose whose label set this is; `docker compose` refuses nothing by it, it only shows it.
+COMPOSE_VERSION: Final = "2.26.1"
+
+
+def is_ours(labels: Mapping[str, str] | None) -> bool:
+    """Whether devbox made it, or Compose from the file that devbox rendered."""
+    return any(key.startswith(OURS) for key in labels or ())
+
+
+def container_labels(spec: ServiceSpec, image_id: str) -> dict[str, str]:
+    workspace = spec.labels.get(LABEL_WORKSPACE, "")
+    return {
+        **spec.labels,
+        PROJECT: spec.project,
+        SERVICE: spec.service,
+        "com.docker.compose.config-hash": spec.labels.get(LABEL_SPEC, ""),
+        "com.docker.compose.container-number": "1",
+        "com.docker.compose.depends_on": "",
+        "com.docker.compose.image": image_id,
+        "com.docker.compose.oneoff": "False",
+        "com.docker.compose.project.config_files": f"{workspace}/{COMPOSE_FILE}",
+        "com.docker.compose.project.working_dir": f"{workspace}/{COMPOSE_FILE}".rpartition("/")[0],
+        "com.docker.compose.version": COMPOSE_VERSION,
+    }
+
+
+def network_labels(spec: ServiceSpec) -> dict[str, str]:
+    return _resource_labels(spec) | {"com.docker.compose.network": "default"}
+
+
+def volume_labels(spec: ServiceSpec, volume: VolumeSpec) -> dict[str, str]:
+    return _resource_labels(spec) | {"com.docker.compose.volume": volume.key}
+
+
+def _resource_labels(spec: ServiceSpec) -> dict[str, str]:
+    """No config-hash here: Compose compares it where it is there, and asks to make the volume anew, losing its data."""
+    return {
+        LABEL_WORKSPACE: spec.labels.get(LABEL_WORKSPACE, ""),
+        PROJECT: spec.project,
+        "com.docker.compose.version": COMPOSE_VERSION,
+    }
+
+
+def create_arguments(spec: ServiceSpec, image_id: str) -> dict[str, Any]:
+    """The body of `POST /containers/create`. `image_id` goes into a label only: it is spec.image that runs."""
+    return {
+        "Image": spec.image,
+        "Hostname": spec.hostname,
+        "Env": [f"{name}={value}" for name, value in sorted(spec.environment.items())],
+        "Labels": container_labels(spec, image_id),
+        "ExposedPorts": {f"{port.container}/tcp": {} for port in spec.ports},
+        "Healthcheck": _health(spec.health),
+        "StopTimeout": spec.stop_grace_s,
+        "AttachStdin": False,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "HostConfig": _host_config(spec),
+        "NetworkingConfig": {
+            "EndpointsConfig": {spec.network: {"Aliases": [spec.container_name, spec.service]}},
+        },
+    }
+
+
+def _host_config(spec: ServiceSpec) -> dict[str, Any]:
+    return {
+        "Binds": [*(_volume(item) for item in spec.volumes), *_binds(spec)],
+        "Tmpfs": dict(spec.tmpfs),
+        "NetworkMode": spec.network,
+        "PortBindings": {
+            f"{port.container}/tcp": [{"HostIp": port.bind, "HostPort": str(port.host)}] for port in spec.ports
+        },
+        "RestartPolicy": {
+            "Name": spec.restart,
+            "MaximumRetryCount": spec.restart_retries if spec.restart == "on-failure" else 0,
+        },
+        "CapAdd": list(spec.cap_add),
+        "CapDrop": list(spec.cap_drop),
+        "SecurityOpt": list(spec.security_opt) or None,
+        "ReadonlyRootfs": spec.read_only,
+        "ShmSize": spec.shm,
+        "Memory": spec.memory or 0,
+        "NanoCpus": int((spec.cpus or 0) * 1e9),
+        "PidsLimit": spec.pids,
+        "ExtraHosts": [],
+    }
+
+
+def _volume(volume: VolumeSpec) -> str:
+    return f"{volume.name}:{volume.target}:rw"
+
+
+def _binds(spec: ServiceSpec) -> list[str]:
+    secrets = Mount(source=spec.secrets_dir, target=SECRETS_TARGET, read_only=True)
+    return [f"{item.source}:{item.target}:{'ro' if item.read_only else 'rw'}" for item in (secrets, *spec.mounts)]
+
+
+def _health(health: HealthSpec) -> dict[str, Any]:
+    return {
+        "Test": list(health.test),
+        "Interval": _nanoseconds(health.interval_s),
+        "Timeout": _nanoseconds(health.timeout_s),
+        "StartPeriod": _nanoseconds(health.start_period_s),
+        "Retries": health.retries,
+    }
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1_000_000_000)

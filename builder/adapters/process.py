@@ -1,0 +1,105 @@
+"""Run a program of this machine and hear its output line by line; when we stop, so does everything it started.
+
+Owns the life of a child process group. Knows nothing of what is run, and uses no shell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Final
+
+from builder.errors import HostError, Interrupted
+
+OnLine = Callable[[str], None]
+Stopped = Callable[[], bool]
+
+POLL_S: Final = 0.25
+MAX_LINE: Final = 16_384
+
+
+def never() -> bool:
+    """The `Stopped` of somebody who never wants to stop."""
+    return False
+
+
+def run_lines(
+    argv: Sequence[str],
+    *,
+    on_line: OnLine,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stopped: Stopped = never,
+    grace_s: float = 10.0,
+) -> int:
+    """Run `argv` to its end and return its exit code; stdout and stderr arrive together in `on_line`.
+
+    The child leads a session of its own, so that a Ctrl-C reaches us first and its whole group is ended by us: it gets
+    SIGTERM, then `grace_s` seconds to tidy up, then SIGKILL. Raises HostError when the program cannot be started and
+    Interrupted once `stopped()` turns true.
+    """
+    process = _start(argv, env, cwd)
+    try:
+        if process.stdout is not None:
+            with process.stdout:
+                _pump(process.stdout, on_line, stopped)
+        return process.wait()
+    finally:
+        _end_group(process, grace_s)
+
+
+def _start(argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise HostError(f"cannot start {argv[0]}: {error.strerror}", where=argv[0]) from error
+
+
+def _pump(stream: IO[bytes], on_line: OnLine, stopped: Stopped) -> None:
+    rest = b""
+    while True:
+        if stopped():
+            raise Interrupted("stopped on request")
+        if not select.select([stream], [], [], POLL_S)[0]:
+            continue
+        chunk = os.read(stream.fileno(), 65_536)
+        if not chunk:
+            break
+        *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        for line in lines:
+            on_line(_text(line))
+        rest = rest[-MAX_LINE:]
+    if rest:
+        on_line(_text(rest))
+
+
+def _text(line: bytes) -> str:
+    return line[:MAX_LINE].decode("utf-8", "replace").rstrip()
+
+
+def _end_group(process: subprocess.Popen[bytes], grace_s: float) -> None:
+    """End what is left. After a normal end only stragglers of the group can be alive, and they have no claim to be."""
+    if process.poll() is None:
+        _signal_group(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # asked politely once; SIGKILL follows for all
+            process.wait(grace_s)
+    _signal_group(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # the group is empty, which is what was wanted
+        os.killpg(group, number)

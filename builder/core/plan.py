@@ -1,0 +1,204 @@
+"""From what was asked and what the world answered to a content-addressed plan.
+
+Owns the order of the build and the ids of its steps. Must not know how a step is written down (that is `render`) nor
+how it is carried out. A new kind of step is one member of `KINDS`, one `_..._step` function here, one fragment in
+templates/ and one golden case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from builder.core.canonical import bytes_id, canonical_json, content_id
+from builder.errors import RenderError
+from builder.model import Answers, Plan, RenderedFile, Resolved, ResolvedTool, Step
+
+KINDS: Final = ("base", "apt", "artifact", "npm", "rootfs", "configure")
+LABEL_PREFIX: Final = "dev.devbox."
+
+
+def make_plan(
+    resolved: Resolved, answers: Answers, *, rootfs: Mapping[str, RenderedFile], templates: Mapping[str, str]
+) -> Plan:
+    """Lay out the build of `resolved` on the base that `answers` found.
+
+    `rootfs` holds the files of images/rootfs by relative path, `templates` the text of every template: both can change
+    the image, so both enter the ids. Raises RenderError where a tool names a rootfs part that does not exist.
+    """
+    steps = _make_steps(resolved, answers, rootfs)
+    metadata = _make_metadata(resolved)
+    recipe = {name: bytes_id(text.encode()) for name, text in templates.items() if _shapes_image(name)}
+    plan_id = content_id({"steps": [step.id for step in steps], "metadata": metadata, "recipe": recipe})
+    substitutions = (*answers.substitutions, *resolved.substitutions)
+    return Plan(
+        id=plan_id,
+        image=f"devbox/{resolved.profile}:{plan_id[:12]}",
+        profile=resolved.profile,
+        requested_base=resolved.base.name,
+        base=answers.base,
+        steps=steps,
+        environment=_environment(resolved),
+        path=tuple(entry for tool in resolved.tools for entry in tool.path),
+        labels={
+            f"{LABEL_PREFIX}plan": plan_id,
+            f"{LABEL_PREFIX}profile": resolved.profile,
+            f"{LABEL_PREFIX}base": answers.base.name,
+            f"{LABEL_PREFIX}requested-base": resolved.base.name,
+            f"{LABEL_PREFIX}steps": canonical_json({step.name: [step.id[:12], step.summary] for step in steps}),
+            f"{LABEL_PREFIX}substitutions": canonical_json(substitutions),
+        },
+        substitutions=substitutions,
+        user=resolved.user,
+        parts=tuple(rootfs_parts(resolved)),
+        ports={name: port for tool in resolved.tools for name, port in tool.ports.items()},
+    )
+
+
+def explain_difference(before: Mapping[str, Sequence[str]], plan: Plan) -> tuple[str, ...]:
+    """Say in words what a rebuild is for. `before` is the `steps` label of the image there: name -> [id, summary]."""
+    now = {step.name: step for step in plan.steps}
+    words = [f"{name} is new: {now[name].summary}" for name in now if name not in before]
+    words += [f"{name} is gone" for name in before if name not in now]
+    for name, step in now.items():
+        if name not in before or before[name][0] == step.id[:12]:
+            continue
+        was = before[name][1]
+        words.append(f"{name}: {was} -> {step.summary}" if was != step.summary else f"{name}: {_cause(step)}")
+    return tuple(words) or ("the templates of devbox itself changed",)
+
+
+def _cause(step: Step) -> str:
+    match step.kind:
+        case "rootfs":
+            return "files of the image changed"
+        case "configure":
+            return "runs again, since what it stands on changed"
+        case _:
+            return "its recipe changed"
+
+
+def _shapes_image(template: str) -> bool:
+    return template == "Dockerfile.j2" or template.startswith("fragments/")
+
+
+def _environment(resolved: Resolved) -> Mapping[str, str]:
+    merged: dict[str, str] = {"LANG": resolved.locale, "DEVBOX_USER": resolved.user}
+    for tool in resolved.tools:
+        merged.update(tool.env)
+    return dict(sorted(merged.items()))
+
+
+def _make_metadata(resolved: Resolved) -> Mapping[str, object]:
+    return {
+        "environment": _environment(resolved),
+        "path": [entry for tool in resolved.tools for entry in tool.path],
+        "ports": sorted(port for tool in resolved.tools for port in tool.ports.values()),
+        "profile": resolved.profile,
+    }
+
+
+def _make_steps(resolved: Resolved, answers: Answers, rootfs: Mapping[str, RenderedFile]) -> tuple[Step, ...]:
+    base = _step(
+        "base",
+        "base",
+        f"{answers.base.name} ({answers.base.how.value})",
+        f"images/bases/{answers.base.name}.yaml",
+        {"reference": answers.base.reference},
+        identity=answers.base.identity,
+    )
+    ours = [tool for tool in resolved.tools if tool.from_profile]
+    added = [tool for tool in resolved.tools if not tool.from_profile and tool.apt]
+    apt = [_apt_step("apt", ours, base)] if any(tool.apt for tool in ours) else []
+    for tool in added:
+        apt.append(_apt_step(f"apt:{tool.name}", [tool], apt[-1] if apt else base))
+    artifacts = [_artifact_step(tool, base) for tool in resolved.tools if _has_artifact(tool, answers)]
+    node = next((step for step in artifacts if step.name == "node"), None)
+    npm = [_npm_step(tool, base, node) for tool in resolved.tools if tool.npm]
+    files = _rootfs_step(resolved, rootfs)
+    configure = _step(
+        "configure",
+        "configure",
+        "user, caches and desktop settings made at build time",
+        "images/rootfs",
+        {"user": resolved.user, "locale": resolved.locale},
+        parents=[*apt, *artifacts, *npm, files],
+    )
+    return (base, *apt, *artifacts, *npm, files, configure)
+
+
+def _apt_step(name: str, tools: Sequence[ResolvedTool], below: Step) -> Step:
+    packages = sorted({package for tool in tools for package in tool.apt})
+    summary = f"{len(packages)} Debian packages" if len(packages) > 3 else " ".join(packages)
+    return _step(name, "apt", summary, _origin(tools[0]), {"packages": packages}, parents=[below])
+
+
+def _has_artifact(tool: ResolvedTool, answers: Answers) -> bool:
+    return tool.wheel is not None or (tool.archive is not None and tool.name not in answers.absent)
+
+
+def _artifact_step(tool: ResolvedTool, base: Step) -> Step:
+    """A tree that the host fetches, checks and unpacks; it reaches the build below artifacts/<tool>/."""
+    if tool.wheel is not None:
+        what: object = tool.wheel
+        summary = tool.wheel.requirement.replace("==", " ")
+    elif tool.archive is not None:
+        # Where the archive came from does not change the image: its checksum says what is in it.
+        what = {"sha256": tool.archive.sha256, "strip": tool.archive.strip, "unpack": tool.archive.unpack}
+        summary = f"{tool.name} {tool.version or tool.archive.sha256[:12]}"
+    else:
+        raise RenderError(f"{tool.name} has nothing to fetch")
+    return _step(
+        tool.name, "artifact", summary, _origin(tool), {"tree": f"artifacts/{tool.name}"}, identity=content_id(what)
+    )
+
+
+def _npm_step(tool: ResolvedTool, base: Step, node: Step | None) -> Step:
+    if tool.npm is None or node is None:
+        raise RenderError(f"{tool.name} is installed by npm, so it needs the tool node", where=_origin(tool))
+    options = {
+        "stage": "npm-" + tool.name.removeprefix("npm:").strip("@").replace("/", "-"),
+        "package": f"{tool.npm.package}@{tool.npm.version}",
+        "prefix": tool.npm.prefix,
+        "links": dict(tool.npm.links),
+        "prune": list(tool.npm.prune),
+        "node": node.options["tree"],
+    }
+    return _step(
+        tool.name, "npm", f"{tool.npm.package} {tool.npm.version}", _origin(tool), options, parents=[base, node]
+    )
+
+
+def _rootfs_step(resolved: Resolved, rootfs: Mapping[str, RenderedFile]) -> Step:
+    parts = rootfs_parts(resolved)
+    known = {path.partition("/")[0] for path in rootfs}
+    if unknown := [part for part in parts if part not in known]:
+        raise RenderError(f"no folder images/rootfs/{unknown[0]}", hint=f"the parts are {', '.join(sorted(known))}")
+    files = {path: file for path, file in rootfs.items() if path.partition("/")[0] in parts}
+    identity = content_id({path: [bytes_id(file.data), file.executable] for path, file in files.items()})
+    summary = f"{len(files)} files of devbox"
+    return _step("rootfs", "rootfs", summary, "images/rootfs", {"parts": parts}, identity=identity)
+
+
+def rootfs_parts(resolved: Resolved) -> list[str]:
+    """The folders of images/rootfs that this workstation takes, sorted."""
+    return sorted({part for tool in resolved.tools for part in tool.rootfs})
+
+
+def _origin(tool: ResolvedTool) -> str:
+    return "devbox.yaml" if ":" in tool.name else f"images/tools/{tool.name}.yaml"
+
+
+def _step(
+    name: str,
+    kind: str,
+    summary: str,
+    origin: str,
+    options: Mapping[str, object],
+    *,
+    parents: Sequence[Step] = (),
+    identity: str = "",
+) -> Step:
+    parent_ids = tuple(parent.id for parent in parents)
+    step_id = content_id({"kind": kind, "options": options, "identity": identity, "parents": parent_ids})
+    return Step(name=name, kind=kind, id=step_id, summary=summary, origin=origin, options=options, parents=parent_ids)

@@ -1,0 +1,99 @@
+"""From a plan to text: the Dockerfile, compose.yaml and the files that the image takes.
+
+Owns the Jinja environment and its quoting filters; only plain data reaches a template. Must not decide anything: what
+is built is in the plan, how it runs is in the service spec.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from jinja2 import DictLoader, Environment, StrictUndefined, TemplateError
+
+from builder.errors import RenderError
+from builder.model import Plan, RenderedFile, RenderedTree, ServiceSpec
+
+ROOTFS: Final = "rootfs/"
+
+
+def render_image(
+    plan: Plan, *, rootfs: Mapping[str, RenderedFile], templates: Mapping[str, str], version: str
+) -> RenderedTree:
+    """The Dockerfile and every file that it copies, by path below the build context.
+
+    `rootfs` maps `<part>/<path in the image>` to a file. Raises RenderError for a template that cannot be rendered,
+    and for two parts that bring the same file.
+    """
+    tree = {"Dockerfile": _render("Dockerfile.j2", templates, plan=plan, version=version)}
+    for path, file in rootfs.items():
+        part, _, target = path.partition("/")
+        if part not in plan.parts:
+            continue
+        if ROOTFS + target in tree:
+            raise RenderError(f"two parts of images/rootfs bring /{target}", where=f"images/rootfs/{path}")
+        tree[ROOTFS + target] = file
+    tree[ROOTFS + "etc/devbox/environment"] = _environment_file(plan)
+    return dict(sorted(tree.items()))
+
+
+def render_compose(spec: ServiceSpec, *, templates: Mapping[str, str], version: str) -> RenderedTree:
+    """compose.yaml for the same container that devbox starts through the engine."""
+    return {"compose.yaml": _render("compose.yaml.j2", templates, spec=spec, version=version)}
+
+
+def _environment_file(plan: Plan) -> RenderedFile:
+    """The image's ENV once more as a file, for sessions that the engine does not start (SSH, cron)."""
+    path = ":".join([*plan.path, "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
+    lines = [f"{name}={value}" for name, value in sorted({**plan.environment, "PATH": path}.items())]
+    return RenderedFile(data=("\n".join(lines) + "\n").encode())
+
+
+def _render(name: str, templates: Mapping[str, str], **values: object) -> RenderedFile:
+    environment = Environment(
+        loader=DictLoader(dict(templates)),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701  # no HTML here: every value goes through one of our own filters
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(FILTERS)
+    try:
+        return RenderedFile(data=environment.get_template(name).render(values).encode())
+    except TemplateError as error:
+        raise RenderError(f"{error.message or error}", where=f"templates/{name}") from error
+
+
+def quote_environment(value: str) -> str:
+    """A value of ENV or LABEL: double quotes, with what the Dockerfile grammar would expand or end escaped.
+
+    Source: the Dockerfile reference, "Environment replacement" and "Parsing"; a line break has no escape there.
+    """
+    if any(not character.isprintable() for character in value):
+        raise RenderError(f"a control character cannot be written in a Dockerfile: {value!r}")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
+    return f'"{escaped}"'
+
+
+def quote_shell(value: str) -> str:
+    """One word of a shell line inside RUN. Line breaks are refused: a Dockerfile would end the instruction there."""
+    if any(not character.isprintable() for character in value):
+        raise RenderError(f"a control character cannot be written in a Dockerfile: {value!r}")
+    return shlex.quote(value)
+
+
+def quote_compose(value: object) -> str:
+    """A YAML flow scalar or list, as JSON, with the `$` that Compose would interpolate doubled."""
+    if isinstance(value, tuple):
+        value = list(value)
+    return json.dumps(value, ensure_ascii=False).replace("$", "$$")
+
+
+FILTERS: Final[Mapping[str, Callable[..., str]]] = {
+    "env": quote_environment,
+    "sh": quote_shell,
+    "compose": quote_compose,
+}

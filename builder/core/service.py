@@ -1,0 +1,103 @@
+"""The container of a workstation, as one value: what the engine call and compose.yaml are both made from.
+
+Owns names, labels and the static part (compose/workstation.yaml). Must not know an engine or a file format of Compose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from builder.core.canonical import content_id
+from builder.model import HealthSpec, Plan, PublishedPort, Runtime, ServiceSpec, VolumeSpec
+
+LABEL_PLAN: Final = "dev.devbox.plan"
+LABEL_SPEC: Final = "dev.devbox.spec"
+LABEL_WORKSPACE: Final = "dev.devbox.workspace"
+
+
+class HealthFile(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    test: tuple[str, ...]
+    interval_s: float
+    timeout_s: float
+    start_period_s: float
+    retries: int
+
+
+class ServiceFile(BaseModel):
+    """compose/workstation.yaml: what is the same for every workstation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    service: str
+    volumes: dict[str, str]  # key -> target; {user} is the login name
+    tmpfs: dict[str, str]  # target -> mount options
+    cap_drop: tuple[str, ...]
+    cap_add: tuple[str, ...]
+    security_opt: tuple[str, ...] = ()
+    read_only: bool = False
+    restart: str
+    restart_retries: int = 0
+    stop_grace_s: int
+    health: HealthFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where on this machine a workstation belongs: its folder, its secrets, and the host ports that it got."""
+
+    workspace: str
+    secrets_dir: str
+    ports: Mapping[str, int]  # name -> host port
+
+
+def make_service(plan: Plan, runtime: Runtime, site: Site, static: str) -> ServiceSpec:
+    """Combine the plan, what the config decides at run time, and `static`, the text of compose/workstation.yaml."""
+    fixed = ServiceFile.model_validate(yaml.safe_load(static))
+    spec = ServiceSpec(
+        project=runtime.project,
+        service=fixed.service,
+        image=plan.image,
+        hostname=runtime.hostname,
+        environment=dict(sorted(runtime.environment.items())),
+        labels={},
+        ports=_publish(runtime, site),
+        volumes=tuple(
+            VolumeSpec(key=key, name=f"{runtime.project}_{key}", target=target.format(user=runtime.user))
+            for key, target in sorted(fixed.volumes.items())
+        ),
+        mounts=runtime.mounts,
+        secrets_dir=site.secrets_dir,
+        tmpfs=fixed.tmpfs,
+        cap_drop=fixed.cap_drop,
+        cap_add=fixed.cap_add,
+        security_opt=fixed.security_opt,
+        read_only=fixed.read_only,
+        restart=fixed.restart,
+        restart_retries=fixed.restart_retries,
+        stop_grace_s=fixed.stop_grace_s,
+        shm=runtime.shm,
+        memory=runtime.memory,
+        cpus=runtime.cpus,
+        pids=runtime.pids,
+        health=HealthSpec(**fixed.health.model_dump()),
+    )
+    return replace(spec, labels=_labels(spec, plan, site))
+
+
+def _labels(spec: ServiceSpec, plan: Plan, site: Site) -> Mapping[str, str]:
+    """Labels by which we, and people, find a workstation again. The id of the spec says when to make it anew."""
+    return {LABEL_PLAN: plan.id, LABEL_SPEC: content_id(spec), LABEL_WORKSPACE: site.workspace}
+
+
+def _publish(runtime: Runtime, site: Site) -> tuple[PublishedPort, ...]:
+    return tuple(
+        PublishedPort(name=port.name, container=port.container, host=site.ports[port.name], bind=runtime.bind)
+        for port in sorted(runtime.ports, key=lambda port: port.container)
+    )

@@ -1,0 +1,430 @@
+"""The nouns of devbox: frozen values that travel between the phases, and the events a task reports.
+
+Owns no behaviour beyond small derived properties, imports nothing of ours, and touches nothing. What a person or a
+catalogue author writes is checked at the edge (`core.config`, `core.catalog`); from `Resolved` on, everything here is
+trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
+
+# ---------------------------------------------------------------------------------------------------- values
+
+
+class Secret:
+    """A string that never shows itself: not in repr, str, format, JSON or a traceback's locals."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    __hash__ = None  # type: ignore[assignment]  # a secret is no key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Substitution:
+    """Something asked for that could not be had, and what stands in its place. Named, never silent."""
+
+    what: str  # "base", "oh-my-zsh", "python"
+    wanted: str
+    got: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.got} in place of {self.wanted} ({self.reason})"
+
+
+# -------------------------------------------------------------------------------------- resolved from config
+
+
+class Retrieval(Enum):
+    """How a base image came to be on the engine."""
+
+    LOCAL = "local"
+    PULL = "pull"
+    BOOTSTRAP = "bootstrap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """A distribution release that a workstation can stand on; see images/bases/."""
+
+    name: str  # debian-12
+    distribution: str  # debian | ubuntu
+    codename: str  # bookworm
+    image: str  # debian:12-slim, as an engine would pull it
+    components: tuple[str, ...]  # main, universe
+    keyring: str  # file name below the keyring folder of the host
+    python: str  # the version that the release ships, "3.11"
+    substitute: str | None  # the base to take where this one cannot be had
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpackRule:
+    """One folder or file of an archive or wheel, and where it goes in the image."""
+
+    source: str  # path inside; "" is all of it
+    target: str  # absolute path in the image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelSource:
+    """A wheel of PyPI, fetched by pip on the host, pinned by sha256 per architecture."""
+
+    requirement: str  # name==version
+    sha256: Mapping[str, str]  # architecture (amd64, arm64, any) -> hex
+    unpack: tuple[UnpackRule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveSource:
+    """A tar archive from a URL, a mirror or a local file; the checksum is of the uncompressed tar."""
+
+    location: str  # URL or path
+    sha256: str
+    strip: int  # leading path parts to drop
+    unpack: tuple[UnpackRule, ...]
+    fallback: str | None  # what stands in its place where it cannot be reached; None: it is an error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NpmSource:
+    """A package installed by npm in a build stage of its own."""
+
+    package: str
+    version: str
+    prefix: str  # /opt/<tool>
+    links: Mapping[str, str]  # command in /usr/local/bin -> path below prefix
+    prune: tuple[str, ...]  # globs below prefix that nobody needs at run time
+    integrity: str | None  # of the package itself, as npm writes it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One declared check of a tool, as `devbox verify` runs it."""
+
+    run: tuple[str, ...] = ()
+    version: str | None = None  # a specifier, ">=2.25"
+    file: str | None = None
+    package: str | None = None
+    service: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedTool:
+    """A tool with every choice made for one base and architecture."""
+
+    name: str
+    summary: str
+    version: str | None
+    from_profile: bool  # its apt packages go into the profile's one apt step, others get a step of their own
+    apt: tuple[str, ...] = ()
+    wheel: WheelSource | None = None
+    archive: ArchiveSource | None = None
+    npm: NpmSource | None = None
+    rootfs: tuple[str, ...] = ()
+    env: Mapping[str, str] = EMPTY
+    path: tuple[str, ...] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A folder of the host inside the workstation."""
+
+    source: str  # absolute path
+    target: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortRequest:
+    """A port of the workstation and the one asked for on the host."""
+
+    name: str  # vnc, web, ssh, dev, dev-5173
+    container: int
+    host: int
+    pinned: bool  # pinned: busy is an error; else the next free one is taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """What decides how the container runs, and nothing that can change the image."""
+
+    project: str  # the compose project, and the prefix of every name
+    hostname: str
+    user: str
+    uid: int
+    gid: int
+    environment: Mapping[str, str]
+    ports: tuple[PortRequest, ...]
+    bind: str  # address that ports are published on
+    mounts: tuple[Mount, ...]
+    memory: int | None  # bytes
+    cpus: float | None
+    shm: int  # bytes
+    pids: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """Everything that was asked for, with defaults filled in and names looked up; nothing asked of the world yet."""
+
+    profile: str
+    base: Base
+    substitute: Base | None  # allowed in place of `base`
+    arch: str
+    user: str
+    locale: str
+    tools: tuple[ResolvedTool, ...]  # in install order
+    runtime: Runtime
+    budget: Mapping[str, float] = field(default_factory=dict)
+    substitutions: tuple[Substitution, ...] = ()  # what the catalogue itself had to replace
+
+
+# ----------------------------------------------------------------------------------- answers of the upstream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseAnswer:
+    """Where the base comes from here. `identity` enters the plan id: a digest, an image id, or a recipe hash."""
+
+    name: str  # the base that is used
+    reference: str  # what FROM names
+    how: Retrieval
+    identity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What the world said to the questions that a `Resolved` asks; kept, so that a second `up` asks nothing."""
+
+    question: str  # hash of what was asked; another question makes these answers stale
+    base: BaseAnswer
+    absent: tuple[str, ...]  # tools whose archive could not be had and that fall back
+    substitutions: tuple[Substitution, ...]
+
+
+# ----------------------------------------------------------------------------------------------------- plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One build step. Its id hashes kind, options and the ids it stands on, so equal ids build equal results."""
+
+    name: str  # "apt", "node", "apt:htop": unique in a plan
+    kind: str  # names the template fragment
+    id: str
+    summary: str  # in words, for "why does it rebuild"
+    origin: str  # catalogue file or devbox.yaml that it comes from
+    options: Mapping[str, object]  # what the fragment is rendered with: plain data only
+    parents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeSpec:
+    name: str  # on the engine
+    key: str  # in compose
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSpec:
+    test: tuple[str, ...]
+    interval_s: float
+    timeout_s: float
+    start_period_s: float
+    retries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedPort:
+    name: str
+    container: int
+    host: int
+    bind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSpec:
+    """The one description of the running container: the SDK call and compose.yaml are both made from it."""
+
+    project: str
+    service: str
+    image: str
+    hostname: str
+    environment: Mapping[str, str]
+    labels: Mapping[str, str]
+    ports: tuple[PublishedPort, ...]
+    volumes: tuple[VolumeSpec, ...]
+    mounts: tuple[Mount, ...]
+    secrets_dir: str
+    tmpfs: Mapping[str, str]  # target -> options
+    cap_drop: tuple[str, ...]
+    cap_add: tuple[str, ...]
+    security_opt: tuple[str, ...]
+    read_only: bool
+    restart: str  # "unless-stopped"
+    restart_retries: int
+    stop_grace_s: int
+    shm: int
+    memory: int | None
+    cpus: float | None
+    pids: int
+    health: HealthSpec
+
+    @property
+    def container_name(self) -> str:
+        return f"{self.project}-{self.service}-1"
+
+    @property
+    def network(self) -> str:
+        return f"{self.project}_default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will be built: steps with content ids. `id` is the identity of the image."""
+
+    id: str
+    image: str  # devbox/<profile>:<first 12 of id>
+    profile: str
+    requested_base: str
+    base: BaseAnswer
+    steps: tuple[Step, ...]
+    environment: Mapping[str, str]
+    path: tuple[str, ...]
+    labels: Mapping[str, str]
+    substitutions: tuple[Substitution, ...]
+    user: str
+    parts: tuple[str, ...]  # folders of images/rootfs
+    ports: Mapping[str, int]  # name -> port inside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedFile:
+    data: bytes
+    executable: bool = False
+
+
+RenderedTree = Mapping[str, RenderedFile]  # relative POSIX path -> file; sorted by path
+
+
+# -------------------------------------------------------------------------------------- what the engine says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerView:
+    """A container as the engine sees it, in our words."""
+
+    id: str
+    name: str
+    state: str  # created | running | exited | dead | paused | restarting
+    health: str  # healthy | unhealthy | starting | none
+    image: str
+    image_id: str
+    labels: Mapping[str, str]
+    ports: Mapping[int, int]  # container -> host
+    created: str
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecResult:
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+# --------------------------------------------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something worth saying, once."""
+
+    text: str
+    level: str = "info"  # info | warning | done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskStarted:
+    """A phase of the work (resolve, base, fetch, build, start) begins; what follows belongs to it."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnded:
+    name: str
+    text: str
+    seconds: float
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepProgress:
+    """State of one build step or download. `done`/`total` count `unit` (packages, bytes); total 0: unknown."""
+
+    name: str
+    text: str
+    state: str  # running | cached | done | failed
+    seconds: float = 0.0
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    name: str  # step or service
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseReached:
+    """A phase of the start was reached, so many seconds after the container started."""
+
+    phase: str
+    seconds: float
+
+
+Event = Note | TaskStarted | TaskEnded | StepProgress | LogLine | PhaseReached
+
+
+# ------------------------------------------------------------------------------------------ files of devbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assets:
+    """The data folders of devbox itself, read once: what a verb needs of images/, templates/ and compose/."""
+
+    catalogue: Mapping[str, str]  # images/tools/git.yaml -> text; rootfs parts are named by their folders
+    rootfs: Mapping[str, RenderedFile]  # <part>/<path in the image> -> file
+    templates: Mapping[str, str]  # Dockerfile.j2 -> text
+    service: str  # compose/workstation.yaml
+    version: str  # of devbox
