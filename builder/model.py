@@ -145,7 +145,7 @@ class ResolvedTool:
     archive: ArchiveSource | None = None
     npm: NpmSource | None = None
     rootfs: tuple[str, ...] = ()
-    env: Mapping[str, str] = EMPTY
+    env: Mapping[str, str] = field(default_factory=dict)
     path: tuple[str, ...] = ()
     ports: Mapping[str, int] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
@@ -187,6 +187,7 @@ class Runtime:
     cpus: float | None
     shm: int  # bytes
     pids: int
+    authorized_keys: tuple[str, ...] = ()  # public keys or paths of them; none: the person's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,6 +358,67 @@ class ExecResult:
     code: int
     stdout: bytes
     stderr: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineVersion:
+    version: str  # 20.10.24
+    api: str  # 1.41: the engine's own
+    arch: str  # amd64, arm64
+    os: str  # linux
+    buildkit: bool
+    cgroup: str  # "1" | "2"
+    storage: str  # overlay2
+    rootless: bool
+    host: str  # the address it was reached at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageView:
+    id: str  # sha256:...
+    tags: tuple[str, ...]
+    digests: tuple[str, ...]  # name@sha256:..., empty for what was built or imported here
+    labels: Mapping[str, str]
+    size: int  # bytes
+    created: str  # RFC 3339
+    env: Mapping[str, str]
+    arch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildEvent:
+    """One thing that the builder says of one instruction: a new state, a line of its log, or bytes moved."""
+
+    vertex: str  # the instruction as BuildKit names it: "[workstation 3/9] RUN ..."
+    state: str = "running"  # running | cached | done | failed | canceled (because another one failed)
+    seconds: float = 0.0  # of done and failed
+    log: str = ""  # a line, if this is one
+    done: int = 0  # bytes of `total` (0: unknown), where the instruction moves something
+    total: int = 0
+
+
+# -------------------------------------------------------------------------------------- what the host keeps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What a workspace remembers between two runs. All of it can be lost without losing data."""
+
+    ports: Mapping[str, int] = field(default_factory=dict)  # name -> host port that it got
+    answers: Answers | None = None
+    fingerprint: str = ""  # of everything that `up` read the last time it found or made the workstation
+    plan: str = ""  # id, as of that time
+    spec: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """Where the secrets of one workstation lie on this machine; `folder` is what the container gets to see."""
+
+    folder: str
+    password: Secret
+    identity: str | None  # private key for SSH made by devbox, None where the person's own keys are used
+    known_hosts: str  # file that pins the host key
 
 
 # --------------------------------------------------------------------------------------------------- events

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from builder.adapters.web import Unreachable, open_url
+from builder.adapters.urls import Unreachable, open_url, translated
 from builder.errors import HostError
 
 if TYPE_CHECKING:
@@ -172,17 +172,22 @@ def _shell_file(file: Path) -> dict[str, str]:
 # ----------------------------------------------------------------------------------------------------- probing
 
 
-def probe_archives(base: Base, mirrors: Mirrors) -> Archives:
-    """Ask the mirrors what they have of `base`: HostError when none is known, Unreachable when none serves it.
-
-    The main archive must be there; updates and security are left out with a note when they are not.
-    """
+def check_known(base: Base, mirrors: Mirrors) -> None:
+    """HostError when there is no mirror to ask."""
     if not mirrors.main:
         raise HostError(
             f"no mirror of {base.distribution.capitalize()} in this machine's apt settings",
             where=base.name,
             hint=f"name one in devbox.yaml (the mirror of {base.distribution})",
         )
+
+
+def probe_archives(base: Base, mirrors: Mirrors) -> Archives:
+    """Ask the mirrors what they have of `base`: HostError when none is known, Unreachable when none serves it.
+
+    The main archive must be there; updates and security are left out with a note when they are not.
+    """
+    check_known(base, mirrors)
     mirror, head = _first(base, mirrors.main, base.codename)
     lines = [_line(mirror, base.codename, base.components)]
     notes: list[str] = []
@@ -213,7 +218,7 @@ def _first(base: Base, candidates: tuple[str, ...], suite: str) -> tuple[str, di
 def _release(base: Base, uri: str, suite: str) -> dict[str, str]:
     """Head of the suite's InRelease, if it is the distribution's own and valid. http will do: apt checks signatures."""
     url = f"{uri}/dists/{suite}/InRelease"
-    with open_url(url, timeout_s=PROBE_S, allow_http=True) as answer:
+    with open_url(url, timeout_s=PROBE_S, allow_http=True) as answer, translated(url):
         text = answer.stream.read(HEAD_BYTES).decode("utf-8", "replace")
     head = _fields(text.partition("\n\n")[2])
     if head.get("origin", "").lower() != base.distribution:

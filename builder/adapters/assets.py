@@ -39,8 +39,13 @@ def load_assets(root: Path | None = None) -> Assets:
             for path in _files(root / "templates")
         },
         service=(root / "compose" / "workstation.yaml").read_text(encoding="utf-8"),
-        version=version(DISTRIBUTION),
+        version=find_version(),
     )
+
+
+def find_version() -> str:
+    """Of the installed distribution."""
+    return version(DISTRIBUTION)
 
 
 def stamp_assets(root: Path | None = None) -> list[str]:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from builder.adapters.aptsources import Archives, Mirrors, probe_archives
+from builder.adapters.aptsources import Archives, Mirrors, check_known, probe_archives
+from builder.adapters.files import cannot
 from builder.adapters.process import OnLine, Stopped, never, run_lines
 from builder.errors import HostError
 
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     from builder.model import Base
 
 KEYRINGS: Final = Path("/usr/share/keyrings")
+MOUNTS: Final = Path("/proc/self/mounts")
 ARCHITECTURES: Final = frozenset({"amd64", "arm64"})
 GRACE_S: Final = 20.0  # mmdebstrap removes its half-made root on SIGTERM, which takes a moment
 TAIL: Final = 30
 
-# Files that differ from run to run or belong to the host, as paths below the root; see R2 in the facts on repeatability.
+# Files that differ from run to run or belong to the host, as paths below the root.
 UNWANTED: Final = (
     "etc/hostname",
     "etc/resolv.conf",
@@ -53,6 +55,7 @@ def can_bootstrap(base: Base, *, mirrors: Mirrors, keyring_folder: Path = KEYRIN
     """None when `base` can be bootstrapped here, else the reason in words. Takes a few seconds at most."""
     try:
         _find_program()
+        check_known(base, mirrors)
         _find_keyring(base, keyring_folder)
         probe_archives(base, mirrors)
     except HostError as error:
@@ -72,6 +75,7 @@ def bootstrap_base(
 ) -> Bootstrapped:
     """Make the root tar of `base` at `target` (replaced atomically). Raises HostError; leaves nothing when it fails."""
     program = _find_program()
+    check_known(base, mirrors)
     keyring = _find_keyring(base, keyring_folder)
     if arch not in ARCHITECTURES:
         raise HostError(f"no base for the architecture {arch}", where=base.name)
@@ -156,6 +160,13 @@ def _apt_proxy(environment: dict[str, str]) -> dict[str, str]:
     return {"http_proxy": proxy} if proxy and proxy != "DIRECT" else {}
 
 
+def _private_mounts() -> tuple[str, ...]:
+    """As root both programs mount /proc, /sys and /dev below the new root, in our own mount namespace, and an
+    interrupted one leaves them there. In a namespace of their own the mounts end with the last process.
+    """
+    return ("unshare", "--mount", "--propagation=private", "--") if os.geteuid() == 0 else ()
+
+
 def _make_with_mmdebstrap(
     base: Base, arch: str, program: Path, keyring: Path, archives: Archives, work: Path, part: Path, run: Run
 ) -> None:
@@ -165,6 +176,7 @@ def _make_with_mmdebstrap(
     unwanted = " ".join(f'"$1/{path}"' for path in UNWANTED)
     run(
         [
+            *_private_mounts(),
             str(program),
             f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
             "--variant=minbase",
@@ -184,12 +196,12 @@ def _make_with_mmdebstrap(
 def _make_with_debootstrap(
     base: Base, arch: str, program: Path, keyring: Path, archives: Archives, work: Path, part: Path, run: Run
 ) -> None:
-    """The slower way. Its mounts live in a mount namespace of their own, so that none outlives an interruption."""
+    """The slower way, for root."""
     root = work / "root"
     needs_tls = any(line.startswith("deb https:") for line in archives.lines)
     run(
         [
-            *("unshare", "--mount", "--"),
+            *_private_mounts(),
             *(str(program), "--variant=minbase", f"--arch={arch}", f"--components={','.join(base.components)}"),
             f"--keyring={keyring}",
             *(["--include=ca-certificates"] if needs_tls else []),
@@ -223,12 +235,26 @@ def _remove(path: Path) -> None:
 def _work_folder(target: Path) -> Iterator[Path]:
     """A folder for the half-made root: beside the target for root, where the mapped users can get to it else."""
     parent = target.parent if os.geteuid() == 0 else None
-    work = Path(tempfile.mkdtemp(prefix=".bootstrap-", dir=parent))
+    work = Path(tempfile.mkdtemp(prefix=".bootstrap-", dir=parent)).resolve()
     work.chmod(0o755)
     try:
         yield work
     finally:
+        _remove_work(work)
+
+
+def _remove_work(work: Path, *, table: Path = MOUNTS) -> None:
+    """Remove the folder, but never walk into something mounted there: it could be the host's own."""
+    lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
+    mounts = [line.split()[1].replace("\\040", " ") for line in lines]  # proc(5): a blank is written \040
+    if any(mount.startswith(f"{work}/") for mount in mounts):
+        raise HostError(
+            "something is still mounted in here", where=str(work), hint="unmount it, then remove the folder"
+        )
+    try:
         shutil.rmtree(work)
+    except OSError as error:
+        raise cannot("remove", work, error) from error
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
@@ -44,13 +45,15 @@ def run_lines(
     Interrupted once `stopped()` turns true.
     """
     process = _start(argv, env, cwd)
-    try:
-        if process.stdout is not None:
-            with process.stdout:
-                _pump(process.stdout, on_line, stopped)
-        return process.wait()
-    finally:
-        _end_group(process, grace_s)
+    output = process.stdout
+    if output is None:
+        raise HostError("has no output to read", where=argv[0])
+    with output:
+        try:
+            _pump(output, on_line, stopped)
+            return process.wait()
+        finally:
+            _end_group(process, output, grace_s)
 
 
 def _start(argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[bytes]:
@@ -90,14 +93,23 @@ def _text(line: bytes) -> str:
     return line[:MAX_LINE].decode("utf-8", "replace").rstrip()
 
 
-def _end_group(process: subprocess.Popen[bytes], grace_s: float) -> None:
-    """End what is left. After a normal end only stragglers of the group can be alive, and they have no claim to be."""
+def _end_group(process: subprocess.Popen[bytes], output: IO[bytes], grace_s: float) -> None:
+    """End what is left. After a normal end only stragglers of the group can be alive, and they have no claim to be.
+
+    All of the group share `output`, so that its end tells when the last one has tidied up, not just the first.
+    """
     if process.poll() is None:
         _signal_group(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):  # asked politely once; SIGKILL follows for all
-            process.wait(grace_s)
+        _drain(output, grace_s)
     _signal_group(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _drain(output: IO[bytes], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([output], [], [], left)[0] and not os.read(output.fileno(), 65_536):
+            return
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -1,88 +1,234 @@
-"""Read a URL: bounded in time, never from https down to http, with the proxies and certificates of this machine.
+"""Owns the two doors of the web desktop, tried from outside: a page over HTTP, and VNC inside a web socket.
 
-Owns the HTTP conversation only. What is done with the bytes, and whether they are the right ones, is the caller's.
+Standard library only, plain HTTP only (TLS belongs to whatever proxy stands in front). One deadline covers a whole
+call. Not here: what a page should contain, or the VNC session behind the banner.
 """
 
 from __future__ import annotations
 
-import contextlib
+import base64
+import hashlib
 import http.client
-import ssl
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator
+import io
+import os
+import re
+import socket
+import struct
+import time
 from dataclasses import dataclass
-from typing import IO, Final, cast
+from types import TracebackType
+from urllib.parse import urlsplit
 
-from builder.errors import ConfigError, HostError
+from builder.errors import NotReadyError
 
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+ACCEPT_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
+MAX_BODY = 1 << 20
+BANNER = re.compile(rb"RFB \d{3}\.\d{3}\n")
+CLOSE_FRAME = 8  # the first of the control frames
 
 
-class Unreachable(HostError):
-    """A source on the network (or a local file named as a source) could not be had; a substitution may apply."""
+class WebError(NotReadyError):
+    """The web desktop cannot be used as a browser would."""
+
+
+class WebUnreachableError(WebError):
+    """Nothing listens, or the connection broke or stalled before an answer was complete."""
+
+
+class WebRefusedError(WebError):
+    """The server answered, but with another status than wanted (`status`)."""
+
+    def __init__(self, message: str, *, status: int, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.status = status
+
+
+class WebProtocolError(WebError):
+    """The answer is not HTTP, not a sound web socket, or carries no VNC server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
-    """An open answer. `size` is what the server announces, 0 where it does not."""
+class Page:
+    """What came back: the body is cut at one megabyte."""
 
-    stream: IO[bytes]
-    size: int
-
-
-class _NoDowngrade(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but neither from https to http nor to another scheme."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        scheme = urllib.parse.urlsplit(newurl).scheme
-        if scheme != "https" and scheme != urllib.parse.urlsplit(req.full_url).scheme:
-            raise Unreachable(f"redirects to {scheme or 'nowhere'}, which is less safe", where=req.full_url)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    status: int
+    content_type: str
+    body: bytes
 
 
-def check_url(url: str, *, allow_http: bool = False) -> None:
-    """Refuse what is not https; http is fine on loopback, or where `allow_http` (content signed otherwise)."""
-    parts = urllib.parse.urlsplit(url)
-    if not parts.hostname:
-        raise ConfigError("this URL has no host", where=url)
-    if parts.scheme == "https" or (parts.scheme == "http" and (allow_http or parts.hostname in LOOPBACK)):
-        return
-    raise ConfigError(f"{parts.scheme}: is not allowed here", where=url, hint="use an https URL or a local file")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSocketDoor:
+    """A web socket that was opened: its subprotocol (empty for none) and the banner of the VNC server behind."""
+
+    subprotocol: str
+    banner: bytes
 
 
-@contextlib.contextmanager
-def open_url(url: str, *, timeout_s: float, allow_http: bool = False, head: bool = False) -> Iterator[Response]:
-    """Open `url` for reading. `timeout_s` bounds every single network operation. Raises Unreachable."""
-    check_url(url, allow_http=allow_http)
-    method = "HEAD" if head else "GET"
-    request = urllib.request.Request(url, method=method, headers={"User-Agent": "devbox"})  # noqa: S310  checked above
-    context = urllib.request.HTTPSHandler(context=ssl.create_default_context())
-    opener = urllib.request.build_opener(_NoDowngrade(), context)
-    with translated(url):
-        answer = cast("http.client.HTTPResponse", opener.open(request, timeout=timeout_s))
-        with answer:
-            length = answer.headers.get("Content-Length", "")
-            yield Response(stream=answer, size=int(length) if length.isdigit() else 0)
-
-
-@contextlib.contextmanager
-def translated(url: str) -> Iterator[None]:
-    """Turn the many exceptions of a network conversation into one `Unreachable` that says what happened."""
+def check_page(url: str, timeout: float = 10.0) -> Page:
+    """Get a page that must answer 200. Redirections are not followed: they are a WebRefusedError."""
+    parts = urlsplit(url)
     try:
-        yield
-    except urllib.error.HTTPError as error:
-        raise Unreachable(f"the server says {error.code} {error.reason}", where=url) from error
-    except urllib.error.URLError as error:
-        raise Unreachable(f"cannot be reached: {error.reason}", where=url) from error
-    except (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
-        raise Unreachable(f"the connection failed: {error or type(error).__name__}", where=url) from error
+        host, port = parts.hostname, parts.port or 80
+    except ValueError as error:
+        raise WebProtocolError(f"not a usable address: {error}", where=url) from error
+    if parts.scheme != "http" or not host:
+        raise WebProtocolError("only http:// pages can be checked", where=url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    # HTTP/1.0: the body ends with the connection, so there are no chunks to undo.
+    request = [f"GET {target} HTTP/1.0", f"Host: {parts.netloc.rpartition('@')[2]}", "Accept: */*"]
+    with _Line(host, port, timeout, where=url) as line:
+        line.send(_head(request))
+        status, headers = _read_answer(line)
+        if status != http.client.OK:
+            goal = headers.get("Location")
+            raise WebRefusedError(
+                f"the page answers {status}" + (f" and points to {goal}" if goal else ""), status=status, where=url
+            )
+        body = line.read_up_to(_body_limit(headers))
+    return Page(status=status, content_type=headers.get("Content-Type", ""), body=body)
+
+
+def check_websocket(host: str, port: int, path: str, origin: str | None = None, timeout: float = 10.0) -> WebSocketDoor:
+    """Open a web socket as noVNC does and read the VNC banner from its first frames.
+
+    WebRefusedError (with `status`) when the upgrade is refused: for a foreign `origin` that may be what one wants.
+    TigerVNC counts this as a failed login (it ends at the banner): log in once afterwards when it is repeated.
+    """
+    where = f"ws://{host}:{port}{path}"
+    key = base64.b64encode(os.urandom(16))
+    request = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {host}:{port}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {key.decode()}",
+        "Sec-WebSocket-Protocol: binary",
+    ]
+    with _Line(host, port, timeout, where=where) as line:
+        line.send(_head([*request, f"Origin: {origin}"] if origin else request))
+        status, headers = _read_answer(line)
+        _require_upgrade(status, headers, key, where)
+        banner = _read_banner(line)
+        line.send(_close_frame())
+    return WebSocketDoor(subprotocol=headers.get("Sec-WebSocket-Protocol", ""), banner=banner)
+
+
+class _Line(io.RawIOBase):
+    """A TCP connection whose reads share one deadline; `reader` buffers it."""
+
+    def __init__(self, host: str, port: int, timeout: float, *, where: str) -> None:
+        self.where = where
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
+        try:
+            self._socket = socket.create_connection((host, port), timeout)
+        except OSError as error:
+            reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
+            raise WebUnreachableError(f"nothing can be reached there: {reason}", where=where) from error
+        self.reader = io.BufferedReader(self, 1 << 16)
+
+    def __enter__(self) -> _Line:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        left = self._deadline - time.monotonic()
+        try:
+            if left <= 0:
+                raise TimeoutError
+            self._socket.settimeout(left)
+            return self._socket.recv_into(buffer)
+        except TimeoutError as error:
+            raise WebUnreachableError(f"no complete answer within {self._timeout:g} s", where=self.where) from error
+        except OSError as error:
+            raise WebUnreachableError(f"the connection broke: {error.strerror}", where=self.where) from error
+
+    def send(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise WebUnreachableError(f"the connection broke: {error}", where=self.where) from error
+
+    def read_up_to(self, count: int) -> bytes:
+        return self.reader.read(count)
+
+    def read_exactly(self, count: int) -> bytes:
+        data = self.reader.read(count)
+        if len(data) < count:
+            raise WebUnreachableError("the connection was closed in the middle of an answer", where=self.where)
+        return data
+
+
+def _body_limit(headers: http.client.HTTPMessage) -> int:
+    announced = headers.get("Content-Length", "")
+    return min(MAX_BODY, int(announced)) if announced.isdecimal() else MAX_BODY
+
+
+def _head(lines: list[str]) -> bytes:
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _read_answer(line: _Line) -> tuple[int, http.client.HTTPMessage]:
+    first = line.reader.readline(1 << 16)
+    if not first:
+        raise WebUnreachableError("the connection was closed without an answer", where=line.where)
+    found = re.match(rb"HTTP/1\.[01] (\d{3})\b", first)
+    if not found:
+        raise WebProtocolError(f"the answer is not HTTP: {first[:40]!r}", where=line.where)
+    try:
+        return int(found[1]), http.client.parse_headers(line.reader)
+    except http.client.HTTPException as error:
+        raise WebProtocolError(f"the headers cannot be read: {error}", where=line.where) from error
+
+
+def _require_upgrade(status: int, headers: http.client.HTTPMessage, key: bytes, where: str) -> None:
+    if status != http.client.SWITCHING_PROTOCOLS:
+        raise WebRefusedError(f"the web socket is refused with status {status}", status=status, where=where)
+    # SHA-1 is what RFC 6455 prescribes here; it protects nothing.
+    digest = hashlib.sha1(key + ACCEPT_SUFFIX, usedforsecurity=False).digest()
+    if headers.get("Sec-WebSocket-Accept", "").strip() != base64.b64encode(digest).decode():
+        raise WebProtocolError("the upgrade is answered with a wrong Sec-WebSocket-Accept", where=where)
+
+
+def _read_banner(line: _Line) -> bytes:
+    """The first twelve bytes of data; a server may spread them over frames, and ping in between."""
+    data = b""
+    while len(data) < 12:
+        kind, payload = _read_frame(line)
+        if kind == CLOSE_FRAME:
+            reason = payload[2:].decode("utf-8", "replace") or "no reason given"
+            raise WebProtocolError(f"the web socket was closed before a VNC banner: {reason}", where=line.where)
+        if kind < CLOSE_FRAME:
+            data += payload
+    if not BANNER.match(data):
+        raise WebProtocolError(f"the web socket does not lead to a VNC server: {data[:12]!r}", where=line.where)
+    if data[12:16] == bytes(4):
+        # RFB 3.3 "no security type": length and reason follow, usually in the same frame.
+        reason = data[20:].decode("utf-8", "replace") or "no reason given"
+        raise WebProtocolError(f"the VNC server behind the web socket turns us away: {reason}", where=line.where)
+    return data[:12]
+
+
+def _read_frame(line: _Line) -> tuple[int, bytes]:
+    first, second = line.read_exactly(2)
+    length = second & 0x7F
+    if length >= 126:
+        length = int.from_bytes(line.read_exactly(2 if length == 126 else 8), "big")
+    if second & 0x80 or length > MAX_BODY:
+        raise WebProtocolError("a web socket frame breaks RFC 6455 (masked or huge)", where=line.where)
+    return first & 0x0F, line.read_exactly(length)
+
+
+def _close_frame() -> bytes:
+    """Status 1000 (normal), masked as a client must; the mask may be any four bytes."""
+    mask = os.urandom(4)
+    body = bytes(byte ^ mask[index] for index, byte in enumerate(struct.pack(">H", 1000)))
+    return bytes([0x80 | CLOSE_FRAME, 0x80 | len(body)]) + mask + body

@@ -19,7 +19,12 @@ LABEL_PREFIX: Final = "dev.devbox."
 
 
 def make_plan(
-    resolved: Resolved, answers: Answers, *, rootfs: Mapping[str, RenderedFile], templates: Mapping[str, str]
+    resolved: Resolved,
+    answers: Answers,
+    *,
+    requested_base: str,
+    rootfs: Mapping[str, RenderedFile],
+    templates: Mapping[str, str],
 ) -> Plan:
     """Lay out the build of `resolved` on the base that `answers` found.
 
@@ -35,7 +40,7 @@ def make_plan(
         id=plan_id,
         image=f"devbox/{resolved.profile}:{plan_id[:12]}",
         profile=resolved.profile,
-        requested_base=resolved.base.name,
+        requested_base=requested_base,
         base=answers.base,
         steps=steps,
         environment=_environment(resolved),
@@ -44,7 +49,7 @@ def make_plan(
             f"{LABEL_PREFIX}plan": plan_id,
             f"{LABEL_PREFIX}profile": resolved.profile,
             f"{LABEL_PREFIX}base": answers.base.name,
-            f"{LABEL_PREFIX}requested-base": resolved.base.name,
+            f"{LABEL_PREFIX}requested-base": requested_base,
             f"{LABEL_PREFIX}steps": canonical_json({step.name: [step.id[:12], step.summary] for step in steps}),
             f"{LABEL_PREFIX}substitutions": canonical_json(substitutions),
         },

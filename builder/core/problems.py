@@ -1,6 +1,6 @@
 """What is wrong in a file that a person wrote, and how it is shown: `file:line:col: what`, excerpt, caret, hint.
 
-Owns positions and the layout of such messages; knows neither YAML nor pydantic. Must not read the file: it is handed in.
+Owns positions and the layout of such messages; knows neither YAML nor pydantic. Must not read the file.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Problem:
     message: str
     excerpt: str = ""
     hint: str | None = None
+    place: tuple[int, int] = (0, 0)  # line and column, to list problems in the order of the text
 
     def __str__(self) -> str:
         lines = [f"{self.where}: {self.message}", self.excerpt, f"hint: {self.hint}" if self.hint else ""]
@@ -71,7 +72,8 @@ class Source:
         if position is None:
             return Problem(where=self.file, message=message, hint=hint)
         where = f"{self.file}:{position.line}:{position.column}"
-        return Problem(where=where, message=message, hint=hint, excerpt=_excerpt(self.lines, position))
+        place = (position.line, position.column)
+        return Problem(where=where, message=message, hint=hint, excerpt=_excerpt(self.lines, position), place=place)
 
     def error(self, path: Path, message: str, *, hint: str | None = None) -> ConfigError:
         """The exception for a single problem found later than parsing."""

@@ -19,8 +19,8 @@ from builder.errors import ConfigError
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 32
 
-Plain = Union[str, bool, int, float, None]
-Node = Union["Scalar", dict[str, "Node"], list["Node"]]
+Plain = str | bool | int | float | None
+Node = Union["Scalar", dict[str, "Node"], list["Node"]]  # recursive: `|` cannot take a name in quotes
 
 # What no text may hold, written or escaped: control characters, line separators that editors do not show, bidi marks
 # (they make a line read other than it is), half surrogates and the byte order mark.
@@ -154,7 +154,7 @@ class _Builder:
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(path)
         assert isinstance(event, yaml.ScalarEvent)  # noqa: S101  # the grammar of events knows no other node
-        return Scalar(event.value, resolve_plain(event.value) if event.style is None else event.value)
+        return Scalar(event.value, resolve_plain(event.value) if event.implicit[0] else event.value)
 
     def _mapping(self, path: Path) -> dict[str, Node]:
         result: dict[str, Node] = {}
@@ -190,8 +190,9 @@ class _Builder:
         return result
 
     def _check_properties(self, event: yaml.Event) -> None:
-        if getattr(event, "anchor", None):
-            self._refuse(event, f"the anchor &{event.anchor} is not supported", "write the value where it is used")
+        anchor = getattr(event, "anchor", None)
+        if anchor:
+            self._refuse(event, f"the anchor &{anchor} is not supported", "write the value where it is used")
         tag = getattr(event, "tag", None)
         if tag and tag != "!":
             self._refuse(event, f"the tag {shown(tag)} is not supported", "remove it; quotes make a value text")
@@ -205,6 +206,8 @@ class _Builder:
 
 def _span(event: yaml.Event) -> Position:
     start, end = event.start_mark, event.end_mark
+    if start is None or end is None:  # only events made by hand have no marks
+        return Position(line=1, column=1)
     width = end.column - start.column if start.line == end.line else 1
     return Position(line=start.line + 1, column=start.column + 1, width=max(1, width))
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic import ValidationError as PydanticError
-from pydantic import model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError, core_schema
 
 from builder.core.problems import Path, Problem, Source, choose_hint, make_error, nearest, shown
 from builder.core.source import FORBIDDEN, Scalar
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema, ErrorDetails
 
 
 def wrong(message: str, hint: str | None = None) -> PydanticCustomError:
@@ -65,12 +67,7 @@ class Text:
         return core_schema.no_info_before_validator_function(self, core_schema.str_schema())
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {
-            "type": "string",
-            "pattern": f"^(?:{self.pattern})$",
-            "maxLength": self.limit,
-            "description": self.what,
-        }
+        return {"type": "string", "pattern": f"^(?:{self.pattern})$", "maxLength": self.limit, "description": self.what}
 
 
 def _number(value: object) -> object:
@@ -94,8 +91,9 @@ def _switch(value: object) -> object:
     return plain
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+# `Annotated[int, Field(ge=1), WHOLE]`: read as written, then held within its limits.
+WHOLE: Final = BeforeValidator(_whole)
+NUMBER: Final = BeforeValidator(_number)
 Switch = Annotated[bool, BeforeValidator(_switch)]
 
 HexDigest = Annotated[str, Text("a SHA-256 in hexadecimal", r"[0-9a-f]{64}", 64)]
@@ -145,18 +143,19 @@ class Section(BaseModel):
             return value
         value = cls.expand(value)
         if not isinstance(value, Mapping):
-            raise wrong(f"a mapping is expected, not {describe(value)}", f"its keys are {', '.join(cls.model_fields)}")
+            raise wrong(f"a mapping is expected, not {describe(value)}", f"its keys are {', '.join(keys_of(cls))}")
         return {key: item for key, item in value.items() if written(item) is not None}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         full = handler(schema)
-        short = cls.short_schema()
-        return {"anyOf": [short, full]} if short else full
+        short = cls.short_schema(handler.resolve_ref_schema(full)["properties"])
+        return {"anyOf": [*short, full]} if short else full
 
     @classmethod
-    def short_schema(cls) -> JsonSchemaValue | None:
-        return {"type": "string"} if cls.short_form else None
+    def short_schema(cls, keys: Mapping[str, JsonSchemaValue]) -> list[JsonSchemaValue]:
+        """What may stand in place of the mapping, given the schemas of its keys."""
+        return [keys[cls.short_form]] if cls.short_form else []
 
 
 def as_list(value: object) -> object:
@@ -184,7 +183,7 @@ def check(model: type[Model], source: Source) -> tuple[Model | None, list[Proble
     try:
         return model.model_validate(source.data), []
     except PydanticError as error:
-        return None, list(_problems(error, model, source))
+        return None, list(dict.fromkeys(_problems(error, model, source)))
 
 
 def _problems(error: PydanticError, model: type[BaseModel], source: Source) -> Iterator[Problem]:
@@ -215,11 +214,16 @@ def _in_words(item: ErrorDetails, path: Path, model: type[BaseModel]) -> tuple[s
 
 
 def _unknown_key(key: str, path: Path, model: type[BaseModel]) -> tuple[str, str]:
-    known = model_at(model, path[:-1]).model_fields
+    known = keys_of(model_at(model, path[:-1]))
     inside = ".".join(str(part) for part in path[:-1])
     message = f"unknown key {shown(key)}" + (f" in {inside}" if inside else "")
     close = nearest(key, known)
     return message, f"did you mean `{close}`?" if close else choose_hint(key, known).replace("choices", "keys here")
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """The keys as they are written."""
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def model_at(model: type[BaseModel], path: Path) -> type[BaseModel]:

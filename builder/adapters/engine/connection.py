@@ -7,18 +7,22 @@ for what the SDK has no method for. Must not know containers, images or builds.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import docker
 import docker.tls
-import requests
 
 from builder.adapters.engine.failures import answer_error, explained, permission_error, wire_error
-from builder.adapters.engine.host import EngineHost
-from builder.adapters.engine.views import EngineVersion, Json
 from builder.errors import EngineError
+from builder.model import EngineVersion
+
+if TYPE_CHECKING:
+    import requests
+
+    from builder.adapters.engine.host import EngineHost
+    from builder.adapters.engine.views import Json
 
 OLDEST_API: Final = (1, 40)  # Engine 19.03: the first whose BuildKit reports its progress over the API
 NEWEST_API: Final = (1, 47)  # what these requests were written against
@@ -77,10 +81,10 @@ class Connection:
         doing: str,
         path: str,
         *,
-        params: Mapping[str, str],
+        params: Mapping[str, str | list[str]],
         body: Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Iterator[Json]:
+    ) -> Generator[Json, None, None]:
         """POST `path` and yield the JSON messages of the answer as they come, without any time limit between them.
 
         An `error` message is left to the caller. Closing the iterator closes the connection.
@@ -92,7 +96,7 @@ class Connection:
                 data=body,
                 headers=dict(headers or {}),
                 stream=True,
-                timeout=(ANSWER_S, None),
+                timeout=None,  # also of a write: BuildKit reads the context only when it wants it
             )
             try:
                 if response.status_code >= 400:
@@ -164,7 +168,7 @@ def _agree(about: Json, host: EngineHost) -> tuple[int, int]:
     named = about.get("Version", "unknown")
     if newest < OLDEST_API:
         raise EngineError(
-            f"engine {named} is too old: it speaks API {newest[0]}.{newest[1]}, devbox needs {OLDEST_API[0]}.{OLDEST_API[1]}",
+            f"engine {named} is too old: it speaks API {about.get('ApiVersion')}, devbox needs 1.40",
             where=host.url,
             hint="install Docker Engine 20.10 or newer",
         )
@@ -176,5 +180,3 @@ def _agree(about: Json, host: EngineHost) -> tuple[int, int]:
 def _number(text: object) -> tuple[int, int] | None:
     major, _, minor = str(text or "").partition(".")
     return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
-
-

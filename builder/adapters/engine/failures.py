@@ -1,4 +1,4 @@
-"""Every way in which the engine can fail us, told apart once: SDK and socket exceptions become an EngineError with a hint.
+"""Every way in which the engine can fail us, told apart once: any exception of the SDK becomes an EngineError.
 
 Owns the sentences and hints. Must not retry or decide anything.
 """
@@ -9,13 +9,15 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import docker.errors
 import requests.exceptions
 
-from builder.adapters.engine.host import EngineHost
 from builder.errors import EngineError
+
+if TYPE_CHECKING:
+    from builder.adapters.engine.host import EngineHost
 
 START_HINT: Final = "start it (`systemctl start docker`, or `dockerd` as root), or set DOCKER_HOST to one that runs"
 FOREIGN_HINT: Final = "remove or rename it, or choose another name with `name:` in devbox.yaml"

@@ -64,7 +64,7 @@ def _checked(address: str, source: str) -> str:
         raise EngineError(
             f"{address}: engines over SSH come later",
             where=source,
-            hint="forward the engine's socket with `ssh -L` and set DOCKER_HOST=unix:///path/of/it, or work on that machine",
+            hint="forward its socket with `ssh -L` and set DOCKER_HOST=unix:///path/of/it, or work on that machine",
         )
     if not separator or scheme not in SCHEMES or not rest:
         raise EngineError(
@@ -114,8 +114,10 @@ def _endpoint(meta: dict[str, object], path: Path) -> dict[str, object]:
     endpoints = meta.get("Endpoints")
     endpoint = endpoints.get("docker") if isinstance(endpoints, dict) else None
     if not isinstance(endpoint, dict):
-        raise EngineError("this context has no docker endpoint", where=str(path), hint="`docker context inspect` shows it")
-    return cast(dict[str, object], endpoint)
+        raise EngineError(
+            "this context has no docker endpoint", where=str(path), hint="`docker context inspect` shows it"
+        )
+    return cast("dict[str, object]", endpoint)
 
 
 def _read_json(path: Path) -> dict[str, object]:
@@ -125,7 +127,7 @@ def _read_json(path: Path) -> dict[str, object]:
         raise EngineError(
             f"cannot be read: {error}", where=str(path), hint="repair or remove this file; DOCKER_HOST bypasses it"
         ) from error
-    return cast(dict[str, object], value) if isinstance(value, dict) else {}
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
 
 def _from_sockets(environment: Mapping[str, str]) -> EngineHost:

@@ -1,22 +1,26 @@
 """From a ServiceSpec to what the engine's API wants, in the very form in which Docker Compose would say it.
 
-Pure. Each choice below (named volumes and short binds as `Binds`, labels, aliases, capabilities ...) is Compose's own,
-so that `docker compose -p PROJECT` takes what devbox made for its own, and a test can compare `inspect` of both.
+Pure. Each choice below (labels, aliases, mounts, attached streams, empty lists ...) is that of Compose 2 and 5, so that
+`docker compose -p PROJECT` takes what devbox made for its own, and a test can compare `inspect` of both.
 Must not decide anything about the workstation: that is `core.service`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from builder.model import HealthSpec, Mount, ServiceSpec, VolumeSpec
+from builder.model import Mount
+
+if TYPE_CHECKING:
+    from builder.model import HealthSpec, ServiceSpec, VolumeSpec
 
 OURS: Final = "dev.devbox."
 LABEL_WORKSPACE: Final = "dev.devbox.workspace"
 LABEL_SPEC: Final = "dev.devbox.spec"
 PROJECT: Final = "com.docker.compose.project"
 SERVICE: Final = "com.docker.compose.service"
+WORKSTATION: Final = "workstation"  # the service that a person works in; others are sidecars
 SECRETS_TARGET: Final = "/run/secrets"
 COMPOSE_FILE: Final = ".workstation/compose.yaml"
 # The oldest Compose whose label set this is; `docker compose` refuses nothing by it, it only shows it.
@@ -76,15 +80,13 @@ def create_arguments(spec: ServiceSpec, image_id: str) -> dict[str, Any]:
         "AttachStdout": True,
         "AttachStderr": True,
         "HostConfig": _host_config(spec),
-        "NetworkingConfig": {
-            "EndpointsConfig": {spec.network: {"Aliases": [spec.container_name, spec.service]}},
-        },
+        "NetworkingConfig": {"EndpointsConfig": {spec.network: {"Aliases": [spec.container_name, spec.service]}}},
     }
 
 
 def _host_config(spec: ServiceSpec) -> dict[str, Any]:
     return {
-        "Binds": [*(_volume(item) for item in spec.volumes), *_binds(spec)],
+        "Mounts": [*(_volume(item) for item in spec.volumes), *(_bind(item) for item in _folders(spec))],
         "Tmpfs": dict(spec.tmpfs),
         "NetworkMode": spec.network,
         "PortBindings": {
@@ -106,13 +108,17 @@ def _host_config(spec: ServiceSpec) -> dict[str, Any]:
     }
 
 
-def _volume(volume: VolumeSpec) -> str:
-    return f"{volume.name}:{volume.target}:rw"
+def _volume(volume: VolumeSpec) -> dict[str, Any]:
+    return {"Type": "volume", "Source": volume.name, "Target": volume.target}
 
 
-def _binds(spec: ServiceSpec) -> list[str]:
-    secrets = Mount(source=spec.secrets_dir, target=SECRETS_TARGET, read_only=True)
-    return [f"{item.source}:{item.target}:{'ro' if item.read_only else 'rw'}" for item in (secrets, *spec.mounts)]
+def _folders(spec: ServiceSpec) -> tuple[Mount, ...]:
+    return (Mount(source=spec.secrets_dir, target=SECRETS_TARGET, read_only=True), *spec.mounts)
+
+
+def _bind(mount: Mount) -> dict[str, Any]:
+    """As a mount and not in the short form `Binds`, which makes a missing folder as root and breaks at a colon."""
+    return {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
 
 
 def _health(health: HealthSpec) -> dict[str, Any]:

@@ -10,34 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from builder.model import ContainerView
+from builder.model import ContainerView, ImageView
 
 Json = Mapping[str, Any]  # an answer of the engine; it stays inside the adapters
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineVersion:
-    version: str  # 20.10.24
-    api: str  # 1.41: the engine's own
-    arch: str  # amd64, arm64
-    os: str  # linux
-    buildkit: bool
-    cgroup: str  # "1" | "2"
-    storage: str  # overlay2
-    rootless: bool
-    host: str  # the address it was reached at
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageView:
-    id: str  # sha256:...
-    tags: tuple[str, ...]
-    digests: tuple[str, ...]  # name@sha256:..., empty for what was built or imported here
-    labels: Mapping[str, str]
-    size: int  # bytes
-    created: str  # RFC 3339
-    env: Mapping[str, str]
-    arch: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +97,7 @@ def image_view(raw: Json) -> ImageView:
 
 
 def stats_view(raw: Json) -> Stats:
-    """Read `GET /containers/{id}/stats` without a stream. Inactive page cache is not "in use": the kernel can drop it."""
+    """Read `GET /containers/{id}/stats` (no stream). Inactive page cache is not "in use": the kernel can drop it."""
     memory = raw.get("memory_stats") or {}
     details = memory.get("stats") or {}
     cache = details.get("inactive_file", details.get("total_inactive_file", 0))

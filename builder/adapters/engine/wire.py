@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from builder.adapters.engine.host import EngineHost
+if TYPE_CHECKING:
+    from builder.adapters.engine.host import EngineHost
 
 STREAMS: Final = {0: "stdin", 1: "stdout", 2: "stderr"}
 Frame = tuple[str, bytes]  # ("stdout" | "stderr", data)
@@ -61,7 +62,12 @@ def _tls_context(host: EngineHost) -> ssl.SSLContext:
 
 
 def hijack(
-    host: EngineHost, method: str, path: str, body: Mapping[str, object] | None = None, *, timeout_s: float | None = None
+    host: EngineHost,
+    method: str,
+    path: str,
+    body: Mapping[str, object] | None = None,
+    *,
+    timeout_s: float | None = None,
 ) -> Hijacked:
     """Send one request and hand over the socket. `timeout_s` bounds every single read and write, None waits for ever.
 
@@ -85,3 +91,13 @@ def frames(read: Callable[[int], bytes]) -> Iterator[Frame]:
         data = read(int.from_bytes(header[4:], "big"))
         if data:
             yield STREAMS.get(header[0], "stdout"), data
+
+
+def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut a stream into lines without their ends; what is left at the end is a line too."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.removesuffix(b"\r") for line in whole)
+    if rest:
+        yield rest

@@ -58,8 +58,12 @@ class Greeting:
         `packed` asks for compressed pixels, for an engine that is not on this machine; `force` chooses a
         security type whether it was offered or not. Raises LoginRefusedError, TooManyFailuresError.
         """
-        log_in(self._wire, self.version, self.security_types, password, force)
-        return VncClient(self._wire, shared=shared, packed=packed)
+        try:
+            log_in(self._wire, self.version, self.security_types, password, force)
+            return VncClient(self._wire, shared=shared, packed=packed)
+        except VncError:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._wire.close()

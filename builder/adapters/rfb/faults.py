@@ -25,7 +25,12 @@ class LoginRefusedError(VncError):
 
 
 class TooManyFailuresError(LoginRefusedError):
-    """The server blocks this address for a while after failed logins; a retry makes it longer."""
+    """The server blocks this address for a while after failed logins.
+
+    TigerVNC 1.12 counts every connection that ends before a login as a failed one, a mere look at the banner
+    too: five of them block the address for 10 s. Then one connection is let through; unless it logs in, the next
+    block is longer. Only a login that succeeds resets the count, time does not.
+    """
 
 
 class VncTimeoutError(VncError):

@@ -5,6 +5,7 @@ It stops where the server says "OK"; what follows (ClientInit and the session) b
 
 from __future__ import annotations
 
+import contextlib
 import re
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 BANNER = re.compile(rb"RFB (\d{3})\.(\d{3})\n")
 OK = 0
 TOO_MANY = 2
-BLOCKED_HINT = "wait until the server forgets (TigerVNC: 10 s at first, doubling) before the next try"
+BLOCKED_HINT = "wait (10 s at the first block), then log in with the right password: that lifts the count"
 
 
 class SecurityType(IntEnum):
@@ -63,7 +64,10 @@ def read_version(wire: Wire) -> tuple[int, int]:
         wire.close()
         raise NoVncServerError(f"not a VNC server: it greets with {banner!r}", where=wire.where)
     version = _agreed(int(found[1]), int(found[2]))
-    wire.send_bytes(b"RFB %03d.%03d\n" % version)
+    # A server that blocks this address gives its reason and hangs up without listening (TigerVNC). If there is
+    # no reason to be read either, the next read says that the connection is lost.
+    with contextlib.suppress(ConnectionLostError):
+        wire.send_bytes(b"RFB %03d.%03d\n" % version)
     return version
 
 

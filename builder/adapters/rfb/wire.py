@@ -61,8 +61,9 @@ class Wire:
         return self.received - len(self._buffer)
 
     def read(self, count: int) -> bytes:
+        self._refuse_closed()
         while len(self._buffer) < count:
-            if not self._fill(self._deadline - time.monotonic(), CHUNK):
+            if not self._fill(self._deadline - time.monotonic()):
                 self.close()
                 raise VncTimeoutError(
                     f"{self._doing} did not come within {self.timeout:g} s "
@@ -102,7 +103,8 @@ class Wire:
 
     def pending(self, seconds: float) -> bool:
         """Wait until there is something to read; False when nothing came in that time."""
-        return bool(self._buffer) or self._fill(seconds, CHUNK)
+        self._refuse_closed()
+        return bool(self._buffer) or self._fill(seconds)
 
     def send(self, layout: str, *values: int, tail: bytes = b"") -> None:
         """Pack big-endian values (struct letters) and send them, with `tail` behind."""
@@ -117,17 +119,17 @@ class Wire:
             self.close()
             raise VncTimeoutError(f"the server took no input for {self.timeout:g} s", where=self.where) from error
         except OSError as error:
-            raise self._lost(str(error)) from error
+            # Not closed here: what the server said before it hung up can still be read.
+            raise ConnectionLostError(f"the VNC connection takes no input: {error}", where=self.where) from error
 
     def close(self) -> None:
         self._closed = True
         self._stream.close()
 
-    def _fill(self, seconds: float, size: int) -> bool:
-        self._refuse_closed()
+    def _fill(self, seconds: float) -> bool:
         try:
             self._stream.settimeout(max(0.0, seconds))
-            data = self._stream.recv(size)
+            data = self._stream.recv(CHUNK)
         except (TimeoutError, BlockingIOError):
             return False
         except OSError as error:

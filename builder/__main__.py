@@ -1,0 +1,5 @@
+"""`python -m builder` is `devbox`."""
+
+from builder.cli import main
+
+main()

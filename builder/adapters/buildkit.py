@@ -1,0 +1,152 @@
+"""Building with BuildKit through the engine's own API: one POST of a tar, no client and no session.
+
+The SDK's build() knows only the classic builder (docker-py issue 2230): it waits for a line that BuildKit never
+sends. Must not know what is built: bytes of a context come in, BuildEvents and an image id go out.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from builder.adapters.buildkit_trace import Trace, Vertex
+from builder.errors import BuildError, EngineError
+from builder.model import EMPTY, BuildEvent
+
+if TYPE_CHECKING:
+    from builder.adapters.engine.connection import Connection
+    from builder.adapters.engine.views import Json
+
+OnEvent = Callable[[BuildEvent], None]
+CANCEL_S: Final = 5.0
+
+# What is written in the log of a step that failed, or in its error, and what helps. First match wins.
+_HINTS: Final = (
+    ("no space left on device", "free some disk: `docker system df` shows what the engine holds"),
+    ("exit code: 137", "the step was killed, most likely for lack of memory: give the engine more"),
+    ("Temporary failure resolving", "containers cannot resolve names: look at the engine's DNS and the proxy"),
+    ("Could not resolve", "containers cannot resolve names: look at the engine's DNS and the proxy"),
+    ("EAI_AGAIN", "containers cannot resolve names: look at the engine's DNS and the proxy"),
+    ("Unable to locate package", "this base has no package of that name: look at its release, or at the spelling"),
+    ("certificate verify failed", "the network re-signs TLS: name its CA bundle in devbox.yaml"),
+    ("SELF_SIGNED_CERT_IN_CHAIN", "the network re-signs TLS: name its CA bundle in devbox.yaml"),
+    ("no active session", "an image of a FROM line is not on the engine: pull it first"),
+)
+
+
+def build_image(
+    engine: Connection,
+    context: Iterable[bytes],
+    *,
+    tag: str,
+    on_event: OnEvent,
+    labels: Mapping[str, str] = EMPTY,
+    arguments: Mapping[str, str] = EMPTY,
+    target: str | None = None,
+    network: str | None = None,
+    hosts: Mapping[str, str] = EMPTY,
+    fresh: bool = False,
+    build_id: str | None = None,
+) -> str:
+    """Build `context` (a tar with a Dockerfile) into `tag` and return the image's id.
+
+    `network` is host, none or None (a bridge); `hosts` are names the steps can resolve besides; `fresh` uses no cache.
+    Every FROM must be on the engine already: without a session BuildKit can ask no registry on some engines.
+    Whatever interrupts this (Ctrl-C, an error in `on_event`) cancels the build on the engine before it goes on;
+    from another thread, `cancel_build(engine, build_id)` does. Raises BuildError with the failing instruction as
+    `where` and the end of its log, EngineError where the engine itself fails.
+    """
+    if not engine.has_buildkit():
+        raise EngineError(
+            "this engine has no BuildKit",
+            where=engine.host.url,
+            hint="use Docker Engine 20.10 or newer; podman has none",
+        )
+    build_id = build_id or uuid.uuid4().hex
+    params = _parameters(tag, build_id, labels, arguments, target, network, hosts)
+    if fresh:
+        params["nocache"] = "1"
+    messages = engine.stream(
+        "cannot build", "/build", params=params, body=context, headers={"Content-Type": "application/x-tar"}
+    )
+    running = True
+    with closing(messages):
+        try:
+            image = _follow(messages, on_event)
+            running = False
+        except BuildError:
+            running = False
+            raise
+        finally:
+            if running:
+                cancel_build(engine, build_id)
+    return image
+
+
+def cancel_build(engine: Connection, build_id: str) -> None:
+    """Stop a build. One that has ended is no error; neither is an engine that is gone, for it builds nothing more."""
+    try:
+        engine.post("cannot cancel the build", "/build/cancel", params={"id": build_id}, timeout_s=CANCEL_S)
+    except EngineError:
+        return
+
+
+def _parameters(
+    tag: str,
+    build_id: str,
+    labels: Mapping[str, str],
+    arguments: Mapping[str, str],
+    target: str | None,
+    network: str | None,
+    hosts: Mapping[str, str],
+) -> dict[str, str | list[str]]:
+    """The query of `POST /build`. Never a session: an engine that is told of one that is not served waits for it."""
+    return {
+        "version": "2",
+        "t": tag,
+        "buildid": build_id,
+        "labels": json.dumps(dict(labels)),
+        "buildargs": json.dumps(dict(arguments)),
+        **({"target": target} if target else {}),
+        **({"networkmode": network} if network else {}),
+        **({"extrahosts": [f"{name}:{address}" for name, address in sorted(hosts.items())]} if hosts else {}),
+    }
+
+
+def _follow(messages: Iterator[Json], on_event: OnEvent) -> str:
+    """Read the answer to its end: events on the way, the image's id last. HTTP 200 came long before a failure."""
+    trace, image = Trace(), ""
+    for message in messages:
+        match message.get("id"):
+            case "moby.buildkit.trace":
+                for event in trace.read(base64.b64decode(message["aux"])):
+                    on_event(event)
+            case "moby.image.id":
+                image = str(message["aux"]["ID"])
+            case _ if error := message.get("error"):
+                raise _build_error(str(error), trace.failed())
+    if not image:
+        raise BuildError("the engine ended the build without an image", hint="its log says more; run the command again")
+    return image
+
+
+def _build_error(error: str, vertex: Vertex | None) -> BuildError:
+    tail = list(vertex.tail) if vertex else []
+    evidence = "\n".join([*tail, error])
+    return BuildError(
+        _short(error),
+        where=vertex.name if vertex else "Dockerfile",
+        detail="\n".join(tail) or None,
+        hint=next((hint for mark, hint in _HINTS if mark in evidence), None),
+    )
+
+
+def _short(error: str) -> str:
+    """BuildKit repeats the whole command before it says how it ended; `where` names the command already."""
+    found = re.search(r"(?:complete successfully|executor failed running.*?): exit code: (\d+)", error, re.DOTALL)
+    return f"the command ended with exit code {found[1]}" if found else error

@@ -1,0 +1,45 @@
+"""Write a file whole or not at all. Owns nothing but that; what is written, and where, is the caller's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from builder.errors import HostError
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace `path` in one step; readers see the old content or the new. Raises HostError."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise cannot("write", path, error) from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as sink:
+            sink.write(data)
+            sink.flush()
+            os.fsync(sink.fileno())
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except OSError as error:
+        raise cannot("write", path, error) from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):  # gone when it was put in place
+            temporary.unlink()
+
+
+def make_folder(path: Path, *, mode: int = 0o755) -> None:
+    """Make `path` and its parents; `mode` is that of the last one when it is new."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=mode, exist_ok=True)
+    except OSError as error:
+        raise cannot("make", path, error) from error
+
+
+def cannot(verb: str, path: Path, error: OSError) -> HostError:
+    hint = "free some space" if error.errno in {28, 122} else None  # ENOSPC, EDQUOT
+    return HostError(f"cannot {verb} this: {error.strerror or error}", where=str(path), hint=hint)

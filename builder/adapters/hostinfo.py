@@ -1,0 +1,215 @@
+"""What this machine is, and the network settings it was given: proxies, a CA bundle, package indexes.
+
+Reads environment variables and config files; runs nothing, writes nothing, asks no network. A setting is handed on only
+where somebody made it: without one, apt, pip and npm bring their own defaults.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import platform
+import re
+import urllib.parse
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from builder.adapters.files import cannot
+from builder.adapters.urls import LOOPBACK
+from builder.core.facts import HostFacts
+from builder.errors import HostError
+from builder.model import RenderedFile, RenderedTree
+
+ETC: Final = Path("/etc")
+MACHINES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+CA_VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "CURL_CA_BUNDLE")
+PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+HOST_MOUNT: Final = "/run/devbox-host"  # where the npm fragment mounts the host/ folder
+MAX_CA: Final = 4 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings:
+    """For build stages only; none of it enters the image. None and empty: nobody set it."""
+
+    ca_bundle: bytes | None = None  # PEM
+    npm_registry: str | None = None
+    pip_index: str | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict)  # in lower case: http_proxy -> URL
+
+
+def find_host_facts(workspace: Path, *, environ: Mapping[str, str] | None = None, etc: Path = ETC) -> HostFacts:
+    """Facts of this machine. Raises HostError on an architecture there are no workstations for."""
+    machine = platform.machine().lower()
+    arch = MACHINES.get(machine)
+    if arch is None:
+        raise HostError(f"there are no workstations for {machine}", hint="amd64 and arm64 are known")
+    root = workspace.resolve()
+    return HostFacts(
+        folder=root.name,
+        workspace=str(root),
+        home=str(find_home(environ)),
+        uid=os.getuid(),
+        gid=os.getgid(),
+        arch=arch,
+        timezone=_timezone(os.environ if environ is None else environ, etc),
+    )
+
+
+def find_home(environ: Mapping[str, str] | None = None) -> Path:
+    home = (os.environ if environ is None else environ).get("HOME", "")
+    return Path(home) if home.startswith("/") else Path("~").expanduser()
+
+
+def find_folder(variable: str, fallback: str, environ: Mapping[str, str] | None = None) -> Path:
+    """A folder of the XDG base directories: XDG_STATE_HOME with `.local/state`, XDG_CACHE_HOME with `.cache`.
+
+    As their specification says, a relative path in the variable is as good as none.
+    """
+    told = (os.environ if environ is None else environ).get(variable, "")
+    return Path(told) if told.startswith("/") else find_home(environ) / fallback
+
+
+def _timezone(environ: Mapping[str, str], etc: Path) -> str | None:
+    """Area/City from TZ, /etc/timezone, or what /etc/localtime leads to; None where none of them tells."""
+    named = etc / "timezone"
+    local = etc / "localtime"
+    candidates = [
+        environ.get("TZ", "").removeprefix(":"),
+        named.read_text(encoding="utf-8", errors="replace").strip() if named.is_file() else "",
+        str(local.readlink()).partition("zoneinfo/")[2] if local.is_symlink() else "",
+    ]
+    fitting = (text for text in candidates if re.fullmatch(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*", text))
+    return next(fitting, None)
+
+
+# ----------------------------------------------------------------------------------------------------- network
+
+
+def find_network_settings(*, environ: Mapping[str, str] | None = None, etc: Path = ETC) -> NetworkSettings:
+    """The settings of pip, npm and the environment. Raises HostError for a CA file that is named but cannot be read."""
+    variables = os.environ if environ is None else environ
+    home = find_home(variables)
+    pip = _pip_settings(variables, home, etc)
+    npm = _npm_settings(variables, home, etc)
+    return NetworkSettings(
+        ca_bundle=_ca_bundle(variables, pip, npm),
+        npm_registry=npm.get("registry"),
+        pip_index=pip.get("index-url"),
+        proxies=_proxies(variables),
+    )
+
+
+def render_host_files(settings: NetworkSettings) -> RenderedTree:
+    """The build context's `host/` folder, which build stages mount at HOST_MOUNT: apt.conf, npmrc, and ca.crt if any.
+
+    apt.conf and npmrc are always there, because a bind mount needs its source. A proxy on loopback is not handed on:
+    inside a build step that address is the step's own.
+    """
+    proxies = {name: url for name, url in settings.proxies.items() if not _is_loopback(url)}
+    npm: dict[str, str | None] = {
+        "registry": settings.npm_registry,
+        "cafile": None if settings.ca_bundle is None else f"{HOST_MOUNT}/ca.crt",
+        "proxy": proxies.get("http_proxy"),
+        "https-proxy": proxies.get("https_proxy"),
+        "noproxy": proxies.get("no_proxy"),
+    }
+    apt = {"http": proxies.get("http_proxy"), "https": proxies.get("https_proxy")}
+    files = {
+        "apt.conf": _lines(f'Acquire::{scheme}::Proxy "{_plain(url)}";' for scheme, url in apt.items() if url),
+        "npmrc": _lines(f"{key}={_plain(value)}" for key, value in npm.items() if value),
+    }
+    if settings.ca_bundle is not None:
+        files["ca.crt"] = RenderedFile(data=settings.ca_bundle)
+    return dict(sorted(files.items()))
+
+
+def _lines(lines: Iterable[str]) -> RenderedFile:
+    return RenderedFile(data="".join(f"{line}\n" for line in lines).encode())
+
+
+def _plain(value: str) -> str:
+    """The value, when it can stand in a config file of apt or npm as it is."""
+    if not re.fullmatch(r"[!#-:<-~]+", value):  # printable ASCII without a blank, quote or semicolon
+        raise HostError("a network setting of this machine has characters it should not have", where=value[:40])
+    return value
+
+
+def _is_loopback(url: str) -> bool:
+    host = urllib.parse.urlsplit(url if "://" in url else f"//{url}").hostname or ""
+    return host in LOOPBACK or host.startswith("127.")
+
+
+def _proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """Lower case wins over upper case, as in curl; an empty one counts as not set."""
+    found = {name: environ.get(name) or environ.get(name.upper(), "") for name in PROXIES}
+    return {name: value for name, value in found.items() if value}
+
+
+def _ca_bundle(environ: Mapping[str, str], pip: Mapping[str, str], npm: Mapping[str, str]) -> bytes | None:
+    named = [(name, environ.get(name, "")) for name in CA_VARIABLES]
+    named += [("pip's cert", pip.get("cert", "")), ("npm's cafile", npm.get("cafile", ""))]
+    for origin, value in named:
+        if value:
+            return _read_ca(Path(value).expanduser(), origin)
+    return None
+
+
+def _read_ca(path: Path, origin: str) -> bytes:
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_CA:
+            raise HostError(f"{origin} names no file of at most 4 MB", where=str(path), hint="correct or unset it")
+        data = path.read_bytes()
+    except OSError as error:
+        raise cannot("read", path, error) from error
+    if b"-----BEGIN CERTIFICATE-----" not in data and b"-----BEGIN TRUSTED CERTIFICATE-----" not in data:
+        raise HostError(f"{origin} names a file without certificates", where=str(path), hint="correct or unset it")
+    if b"PRIVATE KEY" in data:
+        raise HostError(f"{origin} names a file with a private key", where=str(path), hint="name one without")
+    return data
+
+
+def _pip_settings(environ: Mapping[str, str], home: Path, etc: Path) -> dict[str, str]:
+    """`[global]` of pip's files, later ones winning, then PIP_*; the order is pip's own (user guide, configuration)."""
+    config = find_folder("XDG_CONFIG_HOME", ".config", environ)
+    files = [etc / "pip.conf", home / ".pip/pip.conf", config / "pip/pip.conf"]
+    if named := environ.get("PIP_CONFIG_FILE"):
+        files = [] if named == os.devnull else [*files, Path(named)]
+    parser = configparser.RawConfigParser(strict=False)
+    for file in files:
+        try:
+            parser.read(file, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError, OSError) as error:
+            raise HostError(f"pip's settings cannot be read: {error}", where=str(file)) from error
+    found = dict(parser["global"]) if parser.has_section("global") else {}
+    for key in ("index-url", "cert"):
+        if value := environ.get(f"PIP_{key.upper().replace('-', '_')}"):
+            found[key] = value
+    return {key: value.strip() for key, value in found.items() if value.strip()}
+
+
+def _npm_settings(environ: Mapping[str, str], home: Path, etc: Path) -> dict[str, str]:
+    """`registry` and `cafile` of npm's files and variables. Tokens and everything else stay where they are."""
+    user = environ.get("npm_config_userconfig") or environ.get("NPM_CONFIG_USERCONFIG")
+    found: dict[str, str] = {}
+    for file in (etc / "npmrc", Path(user) if user else home / ".npmrc"):
+        found.update(pair for pair in _npmrc(file, environ) if pair[0] in {"registry", "cafile"})
+    for key in ("registry", "cafile"):
+        if value := environ.get(f"npm_config_{key}") or environ.get(f"NPM_CONFIG_{key.upper()}"):
+            found[key] = value
+    return found
+
+
+def _npmrc(file: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    except OSError as error:
+        raise cannot("read", file, error) from error
+    for line in text.splitlines():
+        name, sign, value = line.partition("=")
+        if sign and not name.lstrip().startswith(("#", ";")):
+            plain = re.sub(r"\$\{(\w+)\}", lambda match: environ.get(match[1], ""), value.strip().strip("\"'"))
+            if plain and plain.isprintable():
+                yield name.strip(), plain

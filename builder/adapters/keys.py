@@ -1,0 +1,235 @@
+"""Secrets of one workstation, below the user's state directory: made once, kept, 0600 in a folder of 0700.
+
+Owns `<state>/devbox/<project>-<8 hex of the workspace's path>/`: `secrets/` is what the container sees (VNC password,
+SSH host key, authorized keys); `id_ed25519` and `known_hosts` beside it are for this machine alone. Prints and logs
+nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import secrets
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from builder.adapters.files import cannot, make_folder, write_atomic
+from builder.errors import ConfigError, HostError
+from builder.model import Keys, Secret
+
+PASSWORD_LENGTH: Final = 8  # VncAuth is DES with a key of 8 characters and ignores the rest
+# 55 characters that nobody mistakes for another one: 8 of them are 46 bits.
+ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRTUVWXYZ"
+KEY_TYPES: Final = frozenset(
+    {
+        "ssh-ed25519",
+        "ssh-rsa",
+        "ecdsa-sha2-nistp256",
+        "ecdsa-sha2-nistp384",
+        "ecdsa-sha2-nistp521",
+        "sk-ssh-ed25519@openssh.com",
+        "sk-ecdsa-sha2-nistp256@openssh.com",
+    }
+)
+MAX_KEY_FILE: Final = 16_384
+PASSWORD: Final = "vnc-password"  # noqa: S105  a file name
+HOST_KEY: Final = "ssh_host_ed25519_key"
+AUTHORIZED: Final = "authorized_keys"
+IDENTITY: Final = "id_ed25519"
+KNOWN_HOSTS: Final = "known_hosts"
+
+
+class KeyStore:
+    """The secrets below one state directory; `home` is where the person's own public keys are looked for."""
+
+    def __init__(self, state: Path, home: Path) -> None:
+        self._state = state
+        self._home = home
+
+    def folder(self, project: str, workspace: Path) -> Path:
+        """Of one workstation. The path's hash keeps two workspaces of the same name apart."""
+        digest = hashlib.sha256(os.fsencode(workspace)).hexdigest()
+        return self._state / "devbox" / f"{project}-{digest[:8]}"
+
+    def ensure(self, project: str, workspace: Path, authorized: Sequence[str]) -> Keys:
+        """All secrets of a workstation, those that are missing made now.
+
+        `authorized` are public keys, or paths of files with them; none given means the person's own ones, and where
+        there are none either, a key pair is made for this workstation. Raises ConfigError for a key that is none.
+        """
+        folder = self.folder(project, workspace)
+        hidden = folder / "secrets"
+        for path in (self._state / "devbox", folder, hidden):
+            _private_folder(path)
+        password = _ensure_password(hidden / PASSWORD)
+        public = _ensure_pair(hidden / HOST_KEY, comment=f"devbox {project}")
+        # The file is for this one workstation, so that any address and port of it means this key.
+        _write_private(folder / KNOWN_HOSTS, f"* {_without_comment(public)}\n")
+        keys = self._authorized(authorized)
+        identity = None
+        if not keys:
+            identity = folder / IDENTITY
+            keys = [_ensure_pair(identity, comment=f"devbox {project} client")]
+        _write_private(hidden / AUTHORIZED, "".join(f"{key}\n" for key in keys))
+        return Keys(
+            folder=str(hidden),
+            password=password,
+            identity=None if identity is None else str(identity),
+            known_hosts=str(folder / KNOWN_HOSTS),
+        )
+
+    def rotate_password(self, project: str, workspace: Path) -> Secret:
+        """A new VNC password in place of the old one; a running workstation sees it through its mount."""
+        path = self.folder(project, workspace) / "secrets" / PASSWORD
+        if not path.is_file():
+            raise HostError("this workstation has no password yet", where=str(path), hint="devbox up makes one")
+        return _new_password(path)
+
+    def _authorized(self, given: Sequence[str]) -> list[str]:
+        if not given:
+            return list(dict.fromkeys(self._own_keys()))
+        found: list[str] = []
+        for text in given:
+            if text.split(" ")[0] in KEY_TYPES:
+                found.append(parse_public_key(text, where="ssh.authorized_keys"))
+            else:
+                found.extend(_read_keys(self._expand(text)))
+        return list(dict.fromkeys(found))
+
+    def _expand(self, text: str) -> Path:
+        return self._home / text[2:] if text.startswith("~/") else Path(text)
+
+    def _own_keys(self) -> Iterator[str]:
+        """Keys in ~/.ssh/*.pub. What is none that we know (DSA, a certificate) is not offered to the server either."""
+        folder = self._home / ".ssh"
+        for path in sorted(folder.glob("*.pub")):
+            try:
+                yield from _read_keys(path)
+            except ConfigError:
+                continue
+
+
+# -------------------------------------------------------------------------------------------------- public keys
+
+
+def parse_public_key(line: str, *, where: str) -> str:
+    """`type base64 comment`, checked and in one form. Options (`command=...`) are refused, as is anything odd.
+
+    Raises ConfigError.
+    """
+    words = line.strip().split(None, 2)
+    if len(words) < 2 or words[0] not in KEY_TYPES:
+        raise ConfigError(
+            "is no public key for SSH, or has options before it",
+            where=where,
+            hint="a line of a .pub file: `ssh-ed25519 AAAA... name`",
+        )
+    try:
+        blob = base64.b64decode(words[1], validate=True)
+        (length,) = struct.unpack_from(">I", blob)
+    except (binascii.Error, struct.error) as error:
+        raise ConfigError("this public key is damaged", where=where) from error
+    if blob[4 : 4 + length] != words[0].encode() or len(blob) < 4 + length + 32:
+        raise ConfigError(f"this public key is damaged, or no {words[0]}", where=where)
+    comment = "".join(char for char in "".join(words[2:]) if char.isprintable())
+    return f"{words[0]} {words[1]} {comment}".rstrip()
+
+
+def _read_keys(path: Path) -> list[str]:
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_KEY_FILE:
+            raise ConfigError("is no file of public keys", where=str(path))
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise cannot("read", path, error) from error
+    if "PRIVATE KEY" in text:
+        raise ConfigError("is a private key", where=str(path), hint="name the .pub file beside it")
+    lines = (line.strip() for line in text.splitlines())
+    return [parse_public_key(line, where=str(path)) for line in lines if line and not line.startswith("#")]
+
+
+def _without_comment(line: str) -> str:
+    return " ".join(line.split()[:2])
+
+
+# ------------------------------------------------------------------------------------------------ making them
+
+
+def _ensure_password(path: Path) -> Secret:
+    """The password on file; one that is empty, too long or no plain text is replaced: nobody could log in with it."""
+    known = _read_private(path)
+    if known is not None:
+        text = known.decode("ascii", "replace").strip()
+        if 1 <= len(text) <= PASSWORD_LENGTH and text.isascii() and text.isprintable():
+            return Secret(text)
+    return _new_password(path)
+
+
+def _new_password(path: Path) -> Secret:
+    text = "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
+    _write_private(path, f"{text}\n")
+    return Secret(text)
+
+
+def _ensure_pair(private: Path, *, comment: str) -> str:
+    """The public line of the ed25519 pair at `private`, made when it is missing."""
+    public = private.with_name(f"{private.name}.pub")
+    line = _read_private(public)
+    if line is not None and _read_private(private) is not None:
+        return parse_public_key(line.decode("utf-8", "replace"), where=str(public))
+    # Imported here because it takes long, and is not needed once the pair is there.
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    told = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    encoded = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    made = f"{encoded.decode()} {comment}"
+    # The public file is written last: a pair counts as there when both are.
+    public.unlink(missing_ok=True)
+    write_atomic(private, told, mode=0o600)
+    write_atomic(public, f"{made}\n".encode(), mode=0o600)
+    return made
+
+
+# ---------------------------------------------------------------------------------------------- private files
+
+
+def _private_folder(path: Path) -> None:
+    """Make `path` with 0700, or tighten it; refuse one that is a link or somebody else's."""
+    if path.is_symlink():
+        raise HostError("is a link; secrets are not kept behind one", where=str(path))
+    make_folder(path, mode=0o700)
+    told = path.stat()
+    if told.st_uid != os.geteuid():
+        raise HostError(
+            f"belongs to user id {told.st_uid}, not to you", where=str(path), hint=f"chown it, or remove {path}"
+        )
+    if told.st_mode & 0o077:
+        path.chmod(0o700)
+
+
+def _read_private(path: Path) -> bytes | None:
+    """The content, its permissions put right first; None where there is no such file."""
+    try:
+        if path.is_symlink():
+            raise HostError("is a link; secrets are not kept behind one", where=str(path), hint="remove it")
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise cannot("read", path, error) from error
+
+
+def _write_private(path: Path, text: str) -> None:
+    data = text.encode()
+    if _read_private(path) != data:
+        write_atomic(path, data, mode=0o600)

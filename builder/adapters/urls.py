@@ -1,0 +1,89 @@
+"""Read a URL: bounded in time, never from https down to http, with the proxies and certificates of this machine.
+
+Owns the HTTP conversation only. What is done with the bytes, and whether they are the right ones, is the caller's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Final, cast
+
+from builder.errors import ConfigError, HostError
+
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Unreachable(HostError):
+    """A source on the network (or a local file named as a source) could not be had; a substitution may apply."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An open answer. `size` is what the server announces, 0 where it does not."""
+
+    stream: IO[bytes]
+    size: int
+
+
+class _NoDowngrade(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but neither from https to http nor to another scheme."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        scheme = urllib.parse.urlsplit(newurl).scheme
+        if scheme not in {"https", urllib.parse.urlsplit(req.full_url).scheme}:
+            raise Unreachable(f"redirects to {scheme or 'nowhere'}, which is less safe", where=req.full_url)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def check_url(url: str, *, allow_http: bool = False) -> None:
+    """Refuse what is not https; http is fine on loopback, or where `allow_http` (content signed otherwise)."""
+    parts = urllib.parse.urlsplit(url)
+    if not parts.hostname:
+        raise ConfigError("this URL has no host", where=url)
+    if parts.scheme == "https" or (parts.scheme == "http" and (allow_http or parts.hostname in LOOPBACK)):
+        return
+    raise ConfigError(f"{parts.scheme}: is not allowed here", where=url, hint="use an https URL or a local file")
+
+
+@contextlib.contextmanager
+def open_url(url: str, *, timeout_s: float, allow_http: bool = False, head: bool = False) -> Iterator[Response]:
+    """Open `url` for reading. `timeout_s` bounds every single network operation. Raises Unreachable."""
+    check_url(url, allow_http=allow_http)
+    method = "HEAD" if head else "GET"
+    request = urllib.request.Request(url, method=method, headers={"User-Agent": "devbox"})  # noqa: S310  checked above
+    context = urllib.request.HTTPSHandler(context=ssl.create_default_context())
+    opener = urllib.request.build_opener(_NoDowngrade(), context)
+    with translated(url):
+        answer = cast("http.client.HTTPResponse", opener.open(request, timeout=timeout_s))
+    with answer:
+        length = answer.headers.get("Content-Length", "")
+        yield Response(stream=answer, size=int(length) if length.isdigit() else 0)
+
+
+@contextlib.contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turn the many exceptions of a network conversation into one `Unreachable` that says what happened."""
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise Unreachable(f"the server says {error.code} {error.reason}", where=url) from error
+    except urllib.error.URLError as error:
+        raise Unreachable(f"cannot be reached: {error.reason}", where=url) from error
+    except (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
+        raise Unreachable(f"the connection failed: {error or type(error).__name__}", where=url) from error

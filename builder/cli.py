@@ -1,0 +1,522 @@
+"""`devbox`: parses the command line, wires the adapters, prints, and is the only place that exits.
+
+Every verb imports what it needs inside itself: `devbox --help` must not pay for an engine's SDK.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
+
+import typer
+
+from builder.errors import ConfigError, DevboxError, Interrupted
+
+if TYPE_CHECKING:
+    from builder.console import Reporter
+    from builder.core.config import Config
+    from builder.model import Keys
+    from builder.tasks.interfaces import Context
+    from builder.tasks.status import Status
+
+app = typer.Typer(
+    name="devbox",
+    help="Containerised developer workstations: from an empty folder to a usable Linux desktop in one command.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Again = Annotated[
+    bool, typer.Option("--again", help="Ask again what can be had here (bases, archives), instead of remembering it.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with its default.")]
+
+
+@dataclass
+class Options:
+    """What the options before the verb said."""
+
+    directory: Path
+    log: str
+
+
+@app.callback()
+def main_options(
+    context: typer.Context,
+    directory: Annotated[
+        Path, typer.Option("--directory", "-C", help="The workspace folder.", show_default="the current one")
+    ] = Path(),
+    log: Annotated[
+        str, typer.Option("--log", help="How progress is told on stderr: auto, live, plain, json or quiet.")
+    ] = "auto",
+) -> None:
+    if log not in ("auto", "live", "plain", "json", "quiet"):
+        raise ConfigError(f"--log {log} is unknown", hint="it is auto, live, plain, json or quiet")
+    if not directory.is_dir():
+        raise ConfigError("there is no such folder", where=str(directory), hint="-C takes an existing folder")
+    context.obj = Options(directory=directory.resolve(), log=log)
+
+
+# ------------------------------------------------------------------------------------------------ the frame
+
+
+@contextmanager
+def session(context: typer.Context) -> Iterator[Context]:
+    """A Context whose reports reach stderr, and a terminal that is restored whatever happens."""
+    from builder.wiring import make_context
+
+    reporter = open_reporter(context)
+    try:
+        yield make_context(options(context).directory, reporter, os.environ)
+    finally:
+        reporter.close()
+
+
+def open_reporter(context: typer.Context) -> Reporter:
+    from builder.console import make_reporter
+
+    mode = options(context).log
+    if mode == "auto":
+        mode = "live" if sys.stderr.isatty() and not os.environ.get("CI") else "plain"
+    return make_reporter(mode, sys.stderr, colour="NO_COLOR" not in os.environ)
+
+
+def options(context: typer.Context) -> Options:
+    found = context.find_object(Options)
+    if found is None:
+        raise ConfigError("no options")
+    return found
+
+
+def load_config(context: Context) -> Config:
+    from builder.core.config import parse_config
+
+    return parse_config(context.config_text, file=context.config_file, defaults=context.facts)
+
+
+def project_of(context: Context) -> str:
+    return load_config(context).name
+
+
+def say(text: str = "") -> None:
+    typer.echo(text)
+
+
+def print_json(value: object) -> None:
+    from builder.core.canonical import make_plain
+
+    say(json.dumps(make_plain(value), indent=2, ensure_ascii=False))
+
+
+# ---------------------------------------------------------------------------------------- before the engine
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    yes: Yes = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a devbox.yaml that is there.")] = False,
+) -> None:
+    """Write a commented devbox.yaml; asks little."""
+    from builder.tasks.init import ask_answers, write_config
+
+    with session(context) as ours:
+        answers = ask_answers(ours, (lambda question, default: default) if yes else _prompt)
+        path = write_config(ours, answers, force=force)
+    say(f"{path} written; `devbox up` starts the workstation")
+
+
+def _prompt(question: str, default: str) -> str:
+    answer: str = typer.prompt(question, default=default, err=True)
+    return answer
+
+
+@app.command()
+def config(context: typer.Context, as_json: Json = False) -> None:
+    """Show the configuration with every default filled in."""
+    import yaml
+
+    from builder.core.config import config_as_dict
+    from builder.tasks.prepare import read_request
+
+    with session(context) as ours:
+        values = config_as_dict(read_request(ours).config)
+    if as_json:
+        print_json(values)
+    else:
+        say(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip())
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    as_json: Json = False,
+    again: Again = False,
+    assume: Annotated[bool, typer.Option("--assume", help="Ask nothing: take every source as reachable.")] = False,
+) -> None:
+    """Show what would be built, step by step."""
+    from builder.tasks.prepare import prepare, say_substitutions
+
+    with session(context) as ours:
+        prepared = prepare(ours, ask=not assume, again=again)
+        say_substitutions(ours, prepared.plan.substitutions)
+    if as_json:
+        print_json(prepared.plan)
+        return
+    say(f"image {prepared.plan.image}")
+    for step in prepared.plan.steps:
+        say(f"  {step.id[:12]}  {step.kind:<9}  {step.name:<16}  {step.summary}")
+
+
+@app.command()
+def render(
+    context: typer.Context,
+    again: Again = False,
+    assume: Annotated[bool, typer.Option("--assume", help="Ask nothing: take every source as reachable.")] = False,
+) -> None:
+    """Write the Dockerfile, compose.yaml and all they need into .workstation/."""
+    from builder.tasks.render import render_workspace
+
+    with session(context) as ours:
+        names = render_workspace(ours, ask=not assume, again=again)
+    for name in names:
+        say(f".workstation/{name}")
+
+
+@app.command()
+def doctor(context: typer.Context, as_json: Json = False) -> None:
+    """Look at the engine, the disk, the ports and every source; say what to do about each finding."""
+    from builder.tasks.doctor import examine
+    from builder.wiring import look_at_host
+
+    with session(context) as ours:
+        findings = examine(ours, look_at_host)
+    if as_json:
+        print_json(findings)
+    else:
+        for finding in findings:
+            say(f"{finding.mark} {finding.topic:<14} {finding.text}")
+            if finding.hint:
+                say(f"  hint: {finding.hint}")
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(8)
+
+
+@app.command()
+def version(as_json: Json = False) -> None:
+    """Show the version of devbox."""
+    from builder.adapters.assets import find_version
+
+    if as_json:
+        print_json({"devbox": find_version(), "python": sys.version.split()[0]})
+    else:
+        say(f"devbox {find_version()}")
+
+
+# ------------------------------------------------------------------------------------------ build and start
+
+
+@app.command()
+def build(context: typer.Context, again: Again = False) -> None:
+    """Build the image, and start nothing."""
+    from builder.tasks.build import build_image
+    from builder.tasks.prepare import prepare, say_substitutions
+
+    with session(context) as ours, ours.workspace.lock("build"):
+        prepared = prepare(ours, again=again)
+        say_substitutions(ours, prepared.plan.substitutions)
+        ours.workspace.write_tree(prepared.image_tree)
+        built = build_image(ours, prepared)
+    say(f"{prepared.plan.image} {'built' if built else 'is there already: nothing to do'}")
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    as_json: Json = False,
+    again: Again = False,
+    recreate: Annotated[bool, typer.Option("--recreate", help="Make the container anew; volumes are kept.")] = False,
+) -> None:
+    """Make the workstation be there and usable: render, build, start, wait, and say how to reach it."""
+    from builder.wiring import find_unchanged, take_fingerprint
+
+    directory = options(context).directory
+    fingerprint = take_fingerprint(directory, os.environ)
+    if not (again or recreate) and (unchanged := find_unchanged(directory, fingerprint, os.environ)):
+        _print_up(unchanged, as_json=as_json, changed=False, seconds=None)
+        return
+    from builder.tasks.status import read_status
+    from builder.tasks.up import bring_up
+
+    with session(context) as ours:
+        outcome = bring_up(ours, fingerprint=fingerprint, again=again, recreate=recreate)
+        status = read_status(ours, outcome.project)
+    _print_up(status, as_json=as_json, changed=outcome.changed, seconds=max(outcome.phases.values(), default=None))
+
+
+def _print_up(status: Status, *, as_json: bool, changed: bool, seconds: float | None) -> None:
+    if as_json:
+        print_json(status)
+        return
+    if changed:
+        say(f"{status.name} is ready" + (f", {seconds:.2f} s after its start" if seconds is not None else ""))
+    else:
+        say(f"{status.name} is up to date: nothing to do")
+    _print_status(status)
+
+
+# -------------------------------------------------------------------------------------------------- look
+
+
+@app.command()
+def status(context: typer.Context, as_json: Json = False) -> None:
+    """Show the workstation of this folder."""
+    from builder.tasks.status import read_status
+
+    with session(context) as ours:
+        found = read_status(ours, project_of(ours))
+    if as_json:
+        print_json(found)
+        return
+    if found.state == "absent":
+        say(f"{found.name} is not there; `devbox up` makes it")
+        return
+    say(f"{found.name} is {found.state}" + (f" ({found.health})" if found.health != "none" else ""))
+    _print_status(found)
+
+
+WAYS = {"web": "devbox open", "vnc": "devbox open vnc, devbox password", "ssh": "devbox shell", "dev": "your dev server"}
+
+
+def _print_status(found: Status) -> None:
+    say()
+    for name, address in found.endpoints.items():
+        say(f"  {name:<8}  {address:<32}  {WAYS.get(name, '')}".rstrip())
+    say(f"  {'image':<8}  {found.image}")
+    for item in found.substitutions:
+        say(f"  {'instead':<8}  {item['what']}: {item['got']} in place of {item['wanted']} ({item['reason']})")
+
+
+@app.command("list")
+def list_workstations(context: typer.Context, as_json: Json = False) -> None:
+    """Show every workstation on the engine."""
+    from builder.tasks.status import list_statuses
+
+    with session(context) as ours:
+        found = list_statuses(ours)
+    if as_json:
+        print_json(list(found))
+        return
+    if not found:
+        say("there are no workstations; `devbox up` makes one")
+    for item in found:
+        say(f"{item.name:<20}  {item.state:<9}  {item.endpoints.get('web', ''):<28}  {item.workspace}")
+
+
+@app.command()
+def logs(
+    context: typer.Context,
+    service: Annotated[Optional[str], typer.Argument(help="One service, such as xvnc; all of them without.")] = None,  # noqa: UP045  # typer reads it at run time on 3.10
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    tail: Annotated[Optional[int], typer.Option("--tail", "-n", min=0, help="Only the last lines.")] = None,  # noqa: UP045
+) -> None:
+    """Show what the workstation wrote."""
+    from builder.tasks.access import read_logs
+
+    with session(context) as ours:
+        for line in read_logs(ours, project_of(ours), service=service, follow=follow, tail=tail):
+            sys.stdout.buffer.write(line.rstrip(b"\n") + b"\n")
+            sys.stdout.buffer.flush()
+
+
+@app.command()
+def screenshot(
+    context: typer.Context, file: Annotated[Path, typer.Argument(help="Where the PNG goes.")]
+) -> None:
+    """Take a real picture of the desktop, through VNC."""
+    from builder.tasks.access import find_host_port
+    from builder.wiring import take_picture
+
+    with session(context) as ours:
+        settings = load_config(ours)
+        port = find_host_port(ours, settings.name, "vnc")
+        size = take_picture(port, _keys(ours, settings).password, file)
+    say(f"{file}: {size[0]}x{size[1]}")
+
+
+# ------------------------------------------------------------------------------------------------ get inside
+
+
+@app.command()
+def shell(context: typer.Context) -> None:
+    """Open a login shell in the workstation."""
+    _run(context, [])
+
+
+@app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def execute(context: typer.Context, command: Annotated[list[str], typer.Argument(help="What to run.")]) -> None:
+    """Run a command in the workstation, as its user."""
+    _run(context, command)
+
+
+def _run(context: typer.Context, command: list[str]) -> NoReturn:
+    from builder.tasks.access import run_inside
+
+    with session(context) as ours:
+        settings = load_config(ours)
+        user = settings.user.name
+        terminal = {"TERM": os.environ.get("TERM", "xterm-256color")} if sys.stdin.isatty() else {}
+        code = run_inside(
+            ours, settings.name, user, command, workdir=f"/home/{user}", environment={"HOME": f"/home/{user}", **terminal}
+        )
+    raise typer.Exit(code)
+
+
+@app.command("open")
+def open_door(
+    context: typer.Context,
+    door: Annotated[str, typer.Argument(help="web, vnc, ssh or dev.")] = "web",
+    only_print: Annotated[bool, typer.Option("--print", help="Only print the address.")] = False,
+) -> None:
+    """Open the desktop in the browser or in a VNC viewer."""
+    from builder.tasks.access import find_endpoint, find_host_port, ssh_command
+
+    with session(context) as ours:
+        settings = load_config(ours)
+        if door == "ssh":
+            command = ssh_command(_keys(ours, settings), settings.user.name, find_host_port(ours, settings.name, "ssh"))
+        else:
+            address = find_endpoint(ours, settings.name, door)
+    if door == "ssh":
+        import shlex
+
+        say(shlex.join(command))
+        return
+    target = f"vnc://{address}" if door == "vnc" else address
+    say(target)
+    if not only_print and typer.launch(target) != 0:
+        raise DevboxError("no program here opens that address", hint="open it by hand, or use --print")
+
+
+@app.command()
+def password(
+    context: typer.Context,
+    new: Annotated[bool, typer.Option("--new", help="Make a new one; open sessions stay.")] = False,
+) -> None:
+    """Print the VNC password of this workstation."""
+    from builder.tasks.access import renew_password
+
+    with session(context) as ours:
+        settings = load_config(ours)
+        secret = renew_password(ours, settings.name) if new else _keys(ours, settings).password
+    say(secret.reveal())
+
+
+def _keys(context: Context, settings: Config) -> Keys:
+    return context.keys.ensure(settings.name, context.workspace.root, settings.ssh.authorized_keys or ())
+
+
+# -------------------------------------------------------------------------------------------------- lifecycle
+
+
+@app.command()
+def stop(context: typer.Context) -> None:
+    """Stop the workstation; everything in it is kept."""
+    from builder.tasks.lifecycle import stop_workstation
+
+    with session(context) as ours:
+        project = project_of(ours)
+        stopped = stop_workstation(ours, project)
+    say(f"{project} {'stopped' if stopped else 'does not run: nothing to do'}")
+
+
+@app.command()
+def start(context: typer.Context) -> None:
+    """Start a stopped workstation and wait until it can be used."""
+    from builder.tasks.lifecycle import start_workstation
+
+    with session(context) as ours:
+        project = project_of(ours)
+        phases = start_workstation(ours, project)
+    say(f"{project} is ready, {max(phases.values(), default=0):.2f} s after its start")
+
+
+@app.command()
+def down(
+    context: typer.Context,
+    volumes: Annotated[bool, typer.Option("--volumes", help="Remove its volumes too, with all data in them.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Remove the workstation's container and network; its volumes stay unless told otherwise."""
+    from builder.tasks.lifecycle import take_down
+
+    with session(context) as ours:
+        project = project_of(ours)
+        doomed = ours.engine().volumes(project) if volumes else ()
+        if doomed and not yes:
+            _confirm_loss(project, doomed)
+        removed = take_down(ours, project, volumes=doomed)
+        kept = ours.engine().volumes(project)
+    say(f"{project} {'removed' if removed else 'is not there: nothing to do'}")
+    if kept:
+        say(f"kept: {', '.join(kept)} (`devbox down --volumes` removes them)")
+
+
+def _confirm_loss(project: str, doomed: tuple[str, ...]) -> None:
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            f"--volumes would destroy {', '.join(doomed)}", hint="say so with --yes, since nobody can be asked here"
+        )
+    say(f"this destroys {', '.join(doomed)} and all data in them")
+    if typer.prompt(f"type {project} to go on", default="", show_default=False) != project:
+        raise ConfigError("the name was not typed: nothing was removed")
+
+
+# ------------------------------------------------------------------------------------------------------- exit
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def main() -> NoReturn:
+    """Run the command line; every foreseeable failure ends as a message and the exit code of its family."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(run(lambda: app(standalone_mode=False)))
+
+
+def run(command: Callable[[], object]) -> int:
+    import click
+
+    try:
+        result = command()
+        return result if isinstance(result, int) else 0
+    except DevboxError as error:
+        typer.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        typer.echo("interrupted", err=True)
+        return Interrupted.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away (`devbox logs | head`): not a failure of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,324 @@
+"""devbox.yaml: its keys, their rules and their defaults.
+
+Owns the shape of what a person writes, and its checks that need no catalogue. Must not look anything up: names of
+tools, bases and profiles are resolved in `resolve`, files and keys of the host elsewhere. All that is wrong is told at
+once, with file, line and column.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
+
+from builder.core.fields import (
+    Address,
+    AptPackages,
+    CatalogueName,
+    ContainerPath,
+    EnvironmentName,
+    FreeText,
+    Geometry,
+    HostPath,
+    ImageReference,
+    Locale,
+    Login,
+    Memory,
+    Name,
+    NpmPackage,
+    PublicKey,
+    SharedMemory,
+    Theme,
+    Timezone,
+    Url,
+    UrlOrPath,
+    Version,
+    is_timezone,
+)
+from builder.core.problems import Source, shown
+from builder.core.source import Scalar, decode_source, parse_source
+from builder.core.validation import NUMBER, WHOLE, Section, Switch, as_list, describe, validate, written, wrong
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
+
+    from builder.core.facts import HostFacts
+
+DEFAULT_PROFILE: Final = "workstation"
+DEFAULT_BASE: Final = "ubuntu-22.04"
+
+# Variables that the image or the runtime sets; another value would break the desktop in ways hard to trace.
+_OURS: Final = re.compile(
+    "DEVBOX_.*|DISPLAY|XAUTHORITY|XDG_RUNTIME_DIR|DBUS_SESSION_BUS_ADDRESS|HOME|USER|LOGNAME|SHELL|PATH|LD_.*"
+)
+_INSTEAD: Final = {"TZ": "timezone", "LANG": "locale", "LC_ALL": "locale"}
+
+HostPort = Annotated[int, Field(ge=1024, le=65535), WHOLE]
+ContainerPort = Annotated[int, Field(ge=1024, le=65535), WHOLE]
+
+
+class BaseChoice(Section):
+    """The distribution release to stand on. A plain text is its name."""
+
+    short_form: ClassVar[str | None] = "name"
+    name: CatalogueName = DEFAULT_BASE
+    substitute: Switch = True
+    image: ImageReference | None = None
+
+
+class UserChoice(Section):
+    """Who works inside. A plain text is the name; without a uid it is the caller's."""
+
+    short_form: ClassVar[str | None] = "name"
+    name: Login = "dev"
+    uid: Annotated[int, Field(ge=100, le=2_000_000_000), WHOLE] | None = None
+
+
+class ToolChoice(Section):
+    """A version as text, true for the default version, false to leave a tool of the profile out."""
+
+    version: Version | None = None
+    enabled: Switch = True
+
+    @classmethod
+    def expand(cls, value: object) -> object:
+        if isinstance(value, (Mapping, list)):
+            return value
+        plain = written(value)
+        if plain is None or isinstance(plain, bool):
+            return {"enabled": plain is not False}
+        return {"version": value}
+
+    @classmethod
+    def short_schema(cls, keys: Mapping[str, JsonSchemaValue]) -> list[JsonSchemaValue]:
+        return [keys["version"], {"type": ["number", "boolean"]}]
+
+
+class PortChoice(Section):
+    """A number is the port preferred on the host; false publishes nothing; pinned takes that port or fails."""
+
+    host: HostPort | None = None
+    pinned: Switch = False
+    published: Switch = True
+
+    @classmethod
+    def expand(cls, value: object) -> object:
+        if isinstance(value, (Mapping, list)):
+            return value
+        plain = written(value)
+        return {"published": plain} if isinstance(plain, bool) else {"host": value}
+
+    @classmethod
+    def short_schema(cls, keys: Mapping[str, JsonSchemaValue]) -> list[JsonSchemaValue]:
+        return [keys["host"], {"type": "boolean"}]
+
+
+class DevPort(Section):
+    """A port of a development server: 3000, or "8080:3000" for host and container, or a mapping."""
+
+    container: ContainerPort
+    host: HostPort | None = None
+    pinned: Switch = False
+
+    @classmethod
+    def expand(cls, value: object) -> object:
+        if isinstance(value, (Mapping, list)):
+            return value
+        match = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", value) if isinstance(value, str) else None
+        if match:
+            return {"host": int(match.group(1)), "container": int(match.group(2))}
+        if isinstance(written(value), bool) or not isinstance(written(value), int):
+            hint = 'for example 3000, or "8080:3000" (host:container)'
+            raise wrong(f"a port is expected, not {describe(value)}", hint)
+        return {"container": value}
+
+    @classmethod
+    def short_schema(cls, keys: Mapping[str, JsonSchemaValue]) -> list[JsonSchemaValue]:
+        pair = {"type": "string", "pattern": "^[0-9]{1,5}:[0-9]{1,5}$", "maxLength": 11}
+        return [keys["container"], pair]
+
+
+def _dev_list(value: object) -> object:
+    return [] if written(value) is False else as_list(value)
+
+
+class Ports(Section):
+    """Host ports. One that is busy is replaced by the next free one, unless it is pinned."""
+
+    vnc: PortChoice = PortChoice()
+    web: PortChoice = PortChoice()
+    ssh: PortChoice = PortChoice()
+    dev: Annotated[tuple[DevPort, ...], BeforeValidator(_dev_list), Field(max_length=50)] = (DevPort(container=3000),)
+
+
+def _depth(value: int) -> int:
+    if value not in (16, 24):
+        raise wrong(f"{shown(value)} is no colour depth that works", "16 or 24")
+    return value
+
+
+class Desktop(Section):
+    """The screen. `server` is a tool that the catalogue offers as a VNC server; without it the profile decides."""
+
+    server: CatalogueName | None = None
+    geometry: Geometry = "1920x1080"
+    depth: Annotated[int, AfterValidator(_depth), Field(json_schema_extra={"enum": [16, 24]}), WHOLE] = 24
+    dpi: Annotated[int, Field(ge=48, le=384), WHOLE] = 96
+    opengl: Switch = False
+
+
+class MountChoice(Section):
+    """A folder of the host: relative to the workspace, absolute, or below ~."""
+
+    source: HostPath
+    target: ContainerPath
+    read_only: Switch = False
+
+    @classmethod
+    def expand(cls, value: object) -> object:
+        if isinstance(value, str):
+            hint = "write {source: ./data, target: /home/dev/data}"
+            raise wrong(f"a mapping is expected, not {describe(value)}", hint)
+        return value
+
+
+class Resources(Section):
+    """What the container may use; nothing written means no limit for memory and cpus."""
+
+    memory: Memory | None = None
+    cpus: Annotated[float, Field(ge=0.1, le=1024), NUMBER] | None = None
+    shm: SharedMemory = "512m"
+    pids: Annotated[int, Field(ge=128, le=4_194_304), WHOLE] = 2048
+
+
+class Shell(Section):
+    theme: Theme = "jonathan"
+
+
+class Ssh(Section):
+    """Who may log in by SSH; nothing written means the host's own public keys."""
+
+    authorized_keys: Annotated[tuple[PublicKey, ...], BeforeValidator(as_list), Field(max_length=100)] | None = None
+
+
+class AptMirrors(Section):
+    debian: Url | None = None
+    ubuntu: Url | None = None
+
+
+class Mirrors(Section):
+    """Where packages come from in place of the places that apt, pip and npm know themselves."""
+
+    apt: AptMirrors = AptMirrors()
+    pypi: Url | None = None
+    npm: Url | None = None
+
+
+def _tool_mapping(value: object) -> object:
+    """A list of names is a mapping to the default version of each."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    for item in value:
+        if not isinstance(item, str):
+            raise wrong("a list of tools holds names only", "for versions write a mapping: `tools: {node: 20}`")
+    if twice := next((item for item in value if value.count(item) > 1), None):
+        raise wrong(f"the tool {shown(twice)} is listed twice", "keep one of them")
+    return {item: {"enabled": True} for item in value}
+
+
+def _free_name(name: str) -> str:
+    if name in _INSTEAD:
+        raise wrong(f"{name} is set by the key `{_INSTEAD[name]}`", f"write `{_INSTEAD[name]}:` at the top level")
+    if _OURS.fullmatch(name):
+        raise wrong(f"{name} belongs to the workstation", "take another name, or set it in your shell's own files")
+    return name
+
+
+FreeName = Annotated[EnvironmentName, AfterValidator(_free_name)]
+
+
+class Config(Section):
+    """devbox.yaml. Every key may be left out."""
+
+    name: Name
+    profile: CatalogueName = DEFAULT_PROFILE
+    base: BaseChoice = BaseChoice()
+    user: UserChoice = UserChoice()
+    tools: Annotated[dict[CatalogueName, ToolChoice], BeforeValidator(_tool_mapping)] = Field(
+        default_factory=dict, max_length=200
+    )
+    apt: AptPackages = Field(default=(), max_length=500)
+    npm: Annotated[tuple[NpmPackage, ...], BeforeValidator(as_list)] = Field(default=(), max_length=100)
+    desktop: Desktop = Desktop()
+    ports: Ports = Ports()
+    bind: Address = "127.0.0.1"
+    environment: dict[FreeName, FreeText] = Field(default_factory=dict, max_length=500)
+    mounts: tuple[MountChoice, ...] = Field(default=(), max_length=50)
+    resources: Resources = Resources()
+    locale: Locale = "C.UTF-8"
+    timezone: Timezone = "UTC"
+    shell: Shell = Shell()
+    sources: dict[CatalogueName, UrlOrPath] = Field(default_factory=dict, max_length=200)
+    ssh: Ssh = Ssh()
+    mirrors: Mirrors = Mirrors()
+    ca_bundle: HostPath | None = None
+    budgets: dict[Name, Annotated[float, Field(gt=0, le=1e9), NUMBER]] = Field(default_factory=dict, max_length=100)
+
+    _source: Source = PrivateAttr(default=Source(file="devbox.yaml", data={}))
+
+    @property
+    def source(self) -> Source:
+        """Where each part was written, for what is found wrong later."""
+        return self._source
+
+
+def parse_config(text: str | bytes | None, *, file: str, defaults: HostFacts) -> Config:
+    """Read devbox.yaml; None means that there is none. Raises ConfigError with all that is wrong."""
+    if isinstance(text, bytes):
+        text = decode_source(text, file=file)
+    source = parse_source(text, file=file) if text is not None else Source(file=file, data={})
+    if isinstance(source.data, dict):
+        # As if written: the name and the time zone have no default of their own.
+        missing = {key: value for key, value in _from_host(defaults).items() if not is_given(source.data.get(key))}
+        source = Source(
+            file=file, lines=source.lines, data={**source.data, **missing}, keys=source.keys, values=source.values
+        )
+    config = validate(Config, source)
+    config._source = source
+    return config
+
+
+def is_given(value: object) -> bool:
+    """Whether a key was written with something behind it."""
+    return value is not None and written(value) is not None
+
+
+def _from_host(facts: HostFacts) -> dict[str, Scalar]:
+    zone = facts.timezone if facts.timezone and is_timezone(facts.timezone) else "UTC"
+    name = make_name(facts.folder)
+    return {"name": Scalar(name, name), "timezone": Scalar(zone, zone)}
+
+
+def make_name(folder: str) -> str:
+    """A project name from the name of a folder; one with no Latin letter or digit gets a few digits of its hash."""
+    plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:41].strip("-")
+    return slug or "devbox-" + hashlib.sha256(folder.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def config_as_dict(config: Config) -> dict[str, Any]:
+    """The config as plain data with every default filled in; `parse_config` reads it back to the same config."""
+    return config.model_dump(mode="json")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of devbox.yaml, for editors."""
+    schema = Config.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "devbox.yaml"
+    schema["required"] = []
+    return schema

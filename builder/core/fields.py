@@ -1,0 +1,184 @@
+"""The kinds of text that devbox.yaml and the catalogue hold, each with its rule, its limit and an example.
+
+Owns patterns and the checks that need a single value only. Must not know where a value is used.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator
+
+from builder.core.problems import nearest, shown
+from builder.core.validation import Text, as_list, wrong
+
+_URL: Final = (
+    r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%!$&()*+,;=:@/?#{}-]*)?"
+)
+_PATH: Final = r"[^\s:\\-][^:\\]*"
+SIZE_UNITS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def no_escape(path: str) -> str:
+    if ".." in path.split("/"):
+        raise wrong(f"{shown(path)} leaves its folder", "write the path without `..`")
+    if path.startswith("~") and path != "~" and not path.startswith("~/"):
+        raise wrong(f"{shown(path)} is the home of somebody else", "only ~ and ~/... are supported")
+    return path
+
+
+def _normal(path: str) -> str:
+    if path != "/" and any(part in (".", "..", "") for part in path.split("/")[1:]):
+        raise wrong(f"{shown(path)} is not in its shortest form", "write it without `.`, `..`, `//` and a last `/`")
+    return path
+
+
+def _package(name: str) -> str:
+    if name.endswith("-"):
+        raise wrong(f"{shown(name)} would remove a package", "write the name without the last `-`")
+    return name
+
+
+def _loopback(address: str) -> str:
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        raise wrong(f"{shown(address)} is not an IP address", "for example 127.0.0.1") from None
+    if not known.is_loopback:
+        hint = "only loopback addresses such as 127.0.0.1 are supported: VNC would be open to the network"
+        raise wrong(f"{shown(address)} is not a loopback address", hint)
+    return address
+
+
+def _login(name: str) -> str:
+    if name in _TAKEN_LOGINS or name.startswith("systemd-"):
+        raise wrong(f"the user {shown(name)} belongs to the system", "take another name, for example dev")
+    return name
+
+
+_TAKEN_LOGINS: Final = frozenset(
+    re.findall(
+        r"\S+",
+        "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody sshd "
+        "messagebus adm tty disk sudo shadow utmp video staff users nogroup kmem dialout fax voice cdrom floppy tape "
+        "audio dip src plugdev input sgx kvm render crontab netdev polkitd",
+    )
+)
+
+
+def size_in_bytes(text: str) -> int:
+    """4g -> 4294967296; the units are powers of 1024."""
+    match = re.fullmatch(r"([0-9.]+)([a-z]?)", text.lower())
+    if not match:
+        raise ValueError(text)
+    return int(float(match.group(1)) * SIZE_UNITS[match.group(2)])
+
+
+def _size(low: str, high: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not size_in_bytes(low) <= size_in_bytes(text) <= size_in_bytes(high):
+            raise wrong(f"{shown(text)} is out of range", f"from {low} to {high}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _geometry(text: str) -> str:
+    width, height = map(int, text.split("x"))
+    if not (320 <= width <= 8192 and 200 <= height <= 8192):
+        raise wrong(f"{shown(text)} is out of range", "from 320x200 to 8192x8192")
+    return text
+
+
+def is_timezone(name: str) -> bool:
+    """Whether this machine's zone table knows `name`; a machine without a table knows every name."""
+    import zoneinfo  # here: only a config that names a zone pays for it
+
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return not zoneinfo.available_timezones()
+    return True
+
+
+def _timezone(name: str) -> str:
+    if not is_timezone(name):
+        import zoneinfo
+
+        close = nearest(name, zoneinfo.available_timezones())
+        hint = f"did you mean `{close}`?" if close else "for example Europe/Berlin"
+        raise wrong(f"{shown(name)} is no time zone", hint)
+    return name
+
+
+Name = Annotated[
+    str,
+    Text(
+        "a name of small letters, digits, `-` and `_` that starts with a letter or digit",
+        r"[a-z0-9][a-z0-9_-]{0,40}",
+        41,
+        "my-app",
+    ),
+]
+CatalogueName = Annotated[str, Text("a name from the catalogue", r"[a-z0-9][a-z0-9+._-]{0,40}", 41)]
+Version = Annotated[str, Text("a version", r"[0-9A-Za-z][0-9A-Za-z.+_~:-]{0,39}", 40, '"20" or "2.0.76"')]
+Login = Annotated[str, Text("a user name", r"[a-z_][a-z0-9_-]{0,30}", 31, "dev"), AfterValidator(_login)]
+ImageReference = Annotated[
+    str,
+    Text(
+        "an image reference",
+        r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
+        r"(?:@sha256:[0-9a-f]{64})?",
+        300,
+        "debian:12-slim",
+    ),
+]
+AptPackage = Annotated[
+    str, Text("the name of a Debian package", r"[a-z0-9][a-z0-9+.-]{1,99}", 100, "htop"), AfterValidator(_package)
+]
+NPM_NAME: Final = r"(?:@[a-z0-9~-][a-z0-9._~-]{0,100}/)?[a-z0-9~][a-z0-9._~-]{0,100}"
+NPM_VERSION: Final = r"[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?"
+NpmPackage = Annotated[
+    str, Text("an npm package with its exact version", f"{NPM_NAME}@{NPM_VERSION}", 214, "typescript@5.4.5")
+]
+NpmName = Annotated[str, Text("the name of an npm package", NPM_NAME, 214, "@scope/name")]
+Geometry = Annotated[
+    str, Text("a screen size", r"[1-9][0-9]{2,4}x[1-9][0-9]{2,4}", 11, "1920x1080"), AfterValidator(_geometry)
+]
+Address = Annotated[str, Text("an address", r"[0-9a-fA-F.:]+|[a-z.]+", 45, "127.0.0.1"), AfterValidator(_loopback)]
+_Size = Text("a size", r"[0-9]{1,15}(?:\.[0-9]{1,3})?[bkmgtBKMGT]?", 20, "512m or 4g")
+Memory = Annotated[str, _Size, _size("256m", "64t")]
+SharedMemory = Annotated[str, _Size, _size("16m", "1t")]
+Locale = Annotated[str, Text("a UTF-8 locale", r"(?:C|[a-z]{2,3}_[A-Z]{2})\.UTF-8", 12, "C.UTF-8 or en_US.UTF-8")]
+Timezone = Annotated[
+    str,
+    Text("a time zone", r"UTC|[A-Z][A-Za-z]+(?:/[A-Za-z0-9_+-]+){1,2}", 60, "Europe/Berlin"),
+    AfterValidator(_timezone),
+]
+Theme = Annotated[str, Text("the name of a theme", r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", 64, "jonathan")]
+Url = Annotated[str, Text("an http(s) address without a password", _URL, 500)]
+HostPath = Annotated[
+    str, Text("a path without `:` or `\\`", _PATH, 1000, "./data or ~/data"), AfterValidator(no_escape)
+]
+UrlOrPath = Annotated[str, Text("an address or a path", f"{_URL}|{_PATH}", 1000), AfterValidator(no_escape)]
+ContainerPath = Annotated[
+    str, Text("an absolute path", r"/[^\s:,\\]*(?: [^\s:,\\]+)*", 500, "/home/dev/data"), AfterValidator(_normal)
+]
+PublicKey = Annotated[
+    str,
+    Text(
+        "a public SSH key, or a path to one",
+        r"(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp(?:256|384|521)|sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
+        r" [A-Za-z0-9+/]{40,}={0,3}(?: [^\s].*)?|(?!ssh-|ecdsa-|sk-|-----)[^\s:\\,-][^:\\,]*",
+        3000,
+        "~/.ssh/id_ed25519.pub",
+    ),
+    AfterValidator(no_escape),
+]
+EnvironmentName = Annotated[
+    str, Text("the name of an environment variable", r"[A-Za-z_][A-Za-z0-9_]{0,127}", 128, "EDITOR")
+]
+FreeText = Annotated[str, Text("text of one line", r".*", 4096)]
+AptPackages = Annotated[tuple[AptPackage, ...], BeforeValidator(as_list)]

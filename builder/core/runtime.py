@@ -1,0 +1,193 @@
+"""How the container will run: user id, environment, ports, mounts, limits.
+
+Owns everything of a Resolved that cannot change the image. Must not look at the host: HostFacts are handed in.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from builder.core.fields import size_in_bytes
+from builder.model import Mount, PortRequest, ResolvedTool, Runtime
+
+if TYPE_CHECKING:
+    from builder.core.config import Config
+    from builder.core.facts import HostFacts
+    from builder.core.problems import Path, Problem
+
+DEFAULT_ID: Final = 1000  # of the user in the image; root's own work is done as this one, never as root
+
+# Folders of the host that a container must not see, and those of the image that a mount must not hide.
+_ENGINE_DATA: Final = ("/var/lib/containerd", "/var/lib/docker")
+_HOST_TREES: Final = (
+    "/boot",
+    "/dev",
+    "/etc",
+    "/proc",
+    "/run",
+    "/sys",
+    "/var/lib/containerd",
+    "/var/lib/docker",
+    "/var/run",
+)
+_HOST_FOLDERS: Final = ("/", "/bin", "/home", "/lib", "/lib64", "/opt", "/sbin", "/usr", "/var", "/var/lib")
+_IMAGE_TREES: Final = (
+    *(
+        "/bin",
+        "/boot",
+        "/dev",
+        "/etc",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/libx32",
+        "/opt",
+        "/proc",
+        "/root",
+        "/run",
+        "/sbin",
+    ),
+    *("/sys", "/tmp", "/usr", "/var"),  # noqa: S108  # names of the image, nothing is written there
+)
+_SOCKETS: Final = re.compile(r"(?:.*/)?(?:docker|containerd|podman|buildkitd|crio)[^/]*\.sock")
+
+
+def resolve_runtime(
+    config: Config, facts: HostFacts, tools: Sequence[ResolvedTool], problems: list[Problem]
+) -> Runtime:
+    """Fill in Runtime; what is wrong is added to `problems`."""
+    uid, gid = _ids(config, facts)
+    limits = config.resources
+    return Runtime(
+        project=config.name,
+        hostname=config.name.replace("_", "-").strip("-"),
+        user=config.user.name,
+        uid=uid,
+        gid=gid,
+        environment=_environment(config, uid, gid, tools),
+        ports=_ports(config, tools, problems),
+        bind=config.bind,
+        mounts=_mounts(config, facts, problems),
+        memory=size_in_bytes(limits.memory) if limits.memory else None,
+        cpus=limits.cpus,
+        shm=size_in_bytes(limits.shm),
+        pids=limits.pids,
+        authorized_keys=config.ssh.authorized_keys or (),
+    )
+
+
+def expand_path(path: str, facts: HostFacts) -> str:
+    """A path of the config as an absolute one: below the home, or relative to the workspace folder."""
+    if path == "~" or path.startswith("~/"):
+        path = facts.home + path[1:]
+    whole = posixpath.normpath(posixpath.join(facts.workspace, path))
+    return "/" + whole.lstrip("/")  # POSIX lets two slashes at the start mean something else, Linux does not
+
+
+def _ids(config: Config, facts: HostFacts) -> tuple[int, int]:
+    """The caller's own ids, so that files of bind mounts belong to the right user; never those of root."""
+    uid = config.user.uid or facts.uid or DEFAULT_ID
+    if uid == facts.uid:
+        return uid, facts.gid or DEFAULT_ID
+    return uid, uid
+
+
+def _environment(config: Config, uid: int, gid: int, tools: Sequence[ResolvedTool]) -> Mapping[str, str]:
+    values = dict(config.environment)
+    values |= {"DEVBOX_UID": str(uid), "DEVBOX_GID": str(gid), "TZ": config.timezone, "LANG": config.locale}
+    values["ZSH_THEME"] = config.shell.theme
+    if any("vnc" in tool.ports for tool in tools):
+        desktop = config.desktop
+        values |= {
+            "DEVBOX_GEOMETRY": desktop.geometry,
+            "DEVBOX_DEPTH": str(desktop.depth),
+            "DEVBOX_DPI": str(desktop.dpi),
+            "DEVBOX_OPENGL": "1" if desktop.opengl else "0",
+        }
+    return dict(sorted(values.items()))
+
+
+# ------------------------------------------------------------------------------------------------------ ports
+
+
+def _ports(config: Config, tools: Iterable[ResolvedTool], problems: list[Problem]) -> tuple[PortRequest, ...]:
+    inside = {name: port for tool in tools for name, port in tool.ports.items()}
+    taken = {number: name for name, number in inside.items()}
+    asked: dict[int, str] = {}
+    found: list[tuple[Path, PortRequest]] = [(("ports", port.name), port) for port in _tool_ports(config, inside)]
+    for path, port in _dev_ports(config):
+        if port.container in taken:
+            message = f"port {port.container} of the workstation is taken by {taken[port.container]}"
+            problems.append(config.source.problem(path, message, hint="choose another one"))
+        taken[port.container] = port.name
+        found.append((path, port))
+    for path, port in found:
+        if asked.setdefault(port.host, port.name) != port.name:
+            message = f"{asked[port.host]} and {port.name} both ask for port {port.host} of this machine"
+            problems.append(config.source.problem(path, message, hint="give one of them another number"))
+    return tuple(port for _, port in found)
+
+
+def _tool_ports(config: Config, inside: Mapping[str, int]) -> Iterator[PortRequest]:
+    choices = {"vnc": config.ports.vnc, "web": config.ports.web, "ssh": config.ports.ssh}
+    for name, container in sorted(inside.items(), key=lambda item: item[1]):
+        choice = choices.get(name)
+        if choice is None:
+            yield PortRequest(name=name, container=container, host=container, pinned=False)
+        elif choice.published:
+            yield PortRequest(name=name, container=container, host=choice.host or container, pinned=choice.pinned)
+
+
+def _dev_ports(config: Config) -> Iterator[tuple[Path, PortRequest]]:
+    """The ports for development servers, each with its place in the config."""
+    for index, choice in enumerate(config.ports.dev):
+        name = f"dev-{choice.container}" if index else "dev"
+        host = choice.host or choice.container
+        port = PortRequest(name=name, container=choice.container, host=host, pinned=choice.pinned)
+        yield ("ports", "dev", index), port
+
+
+# ----------------------------------------------------------------------------------------------------- mounts
+
+
+def _mounts(config: Config, facts: HostFacts, problems: list[Problem]) -> tuple[Mount, ...]:
+    found: list[Mount] = []
+    for index, choice in enumerate(config.mounts):
+        source = expand_path(choice.source, facts)
+        if reason := _source_refusal(source):
+            problems.append(_mount_problem(config, index, "source", reason))
+        if reason := _target_refusal(choice.target, config.user.name, found):
+            problems.append(_mount_problem(config, index, "target", reason))
+        found.append(Mount(source=source, target=choice.target, read_only=choice.read_only))
+    return tuple(found)
+
+
+def _mount_problem(config: Config, index: int, key: str, reason: tuple[str, str]) -> Problem:
+    message, hint = reason
+    return config.source.problem(("mounts", index, key), message, hint=hint)
+
+
+def _source_refusal(source: str) -> tuple[str, str] | None:
+    if _SOCKETS.fullmatch(source):
+        return "the socket of a container engine cannot be mounted", "it would give root on this machine"
+    if source in _HOST_FOLDERS or _within(source, _HOST_TREES):
+        return f"{source} of this machine cannot be mounted", "mount a folder of the workspace or of your home"
+    return None
+
+
+def _target_refusal(target: str, user: str, others: Sequence[Mount]) -> tuple[str, str] | None:
+    home = f"/home/{user}"
+    if target in ("/", "/home") or _within(target, _IMAGE_TREES):
+        return f"{target} would hide a folder of the system", f"take a folder such as {home}/data or /srv/data"
+    if target in (home, f"{home}/projects"):
+        return f"{target} is a volume of the workstation", f"take a folder below it, such as {target}/data"
+    if any(mount.target == target for mount in others):
+        return f"{target} is taken by another mount", "every mount needs a target of its own"
+    return None
+
+
+def _within(path: str, trees: Iterable[str]) -> bool:
+    return any(path == tree or path.startswith(f"{tree}/") for tree in trees)

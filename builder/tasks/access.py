@@ -1,0 +1,89 @@
+"""Ways into a running workstation: a shell, a command, its log, its address, its password, its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from builder.errors import ConfigError, HostError, NotReadyError
+from builder.model import ContainerView, Keys, Secret
+from builder.tasks.lifecycle import find_running, find_workstation
+from builder.tasks.status import DOORS, make_endpoints
+
+if TYPE_CHECKING:
+    from builder.tasks.interfaces import Context
+
+LOG_FOLDER: Final = "/run/devbox/log"
+TAKE_PASSWORD: Final = "/usr/lib/devbox/take-password"  # noqa: S105  # a program
+LOGIN_SHELL: Final = ("/bin/zsh", "-l")
+
+
+def run_inside(
+    context: Context, project: str, user: str, argv: Sequence[str], *, workdir: str, environment: Mapping[str, str]
+) -> int:
+    """Run `argv` (a login shell when empty) on this terminal as `user`; its exit code."""
+    container = find_running(context, project)
+    return context.engine().attach(
+        container.id, list(argv) or LOGIN_SHELL, user=user, workdir=workdir, environment=environment
+    )
+
+
+def read_logs(
+    context: Context, project: str, *, service: str | None, follow: bool, tail: int | None
+) -> Iterator[bytes]:
+    """What the workstation wrote; of one service, from its own file. Raises ConfigError for an unknown service."""
+    if service is None:
+        container = find_workstation(context, project)
+        yield from context.engine().logs(container.id, follow=follow, tail=tail)
+        return
+    container = find_running(context, project)
+    services = _services(context, container)
+    if service not in services:
+        raise ConfigError(f"there is no service {service!r}", hint=f"the services are {', '.join(services)}")
+    command = ["tail", *(["-F"] if follow else []), "-n", str(tail if tail is not None else "+1")]
+    yield from context.engine().run_stream(container.id, [*command, f"{LOG_FOLDER}/{service}/current"])
+
+
+def _services(context: Context, container: ContainerView) -> list[str]:
+    result = context.engine().run(container.id, ["ls", LOG_FOLDER])
+    return sorted(result.stdout.decode().split())
+
+
+def find_endpoint(context: Context, project: str, door: str) -> str:
+    """The address of `door` (vnc, web, ssh, dev) on this machine."""
+    endpoints = make_endpoints(find_running(context, project).ports)
+    if door not in endpoints:
+        raise ConfigError(f"this workstation has no {door}", hint=f"it has {', '.join(sorted(endpoints)) or 'nothing'}")
+    return endpoints[door]
+
+
+def find_host_port(context: Context, project: str, door: str) -> int:
+    """The port on this machine that leads to `door` (vnc, web or ssh)."""
+    container = find_running(context, project)
+    inside = next((port for port, name in DOORS.items() if name == door), 0)
+    if inside not in container.ports:
+        raise HostError(f"{container.name} publishes no port for {door}", hint=f"set ports.{door} in devbox.yaml")
+    return container.ports[inside]
+
+
+def renew_password(context: Context, project: str) -> Secret:
+    """Make a new VNC password. A running desktop takes it over at once: init's own helper reads the file again."""
+    with context.workspace.lock("password"):
+        secret = context.keys.rotate_password(project, context.workspace.root)
+        container = context.engine().find_container(project)
+        if container is not None and container.state == "running":
+            result = context.engine().run(container.id, [TAKE_PASSWORD])
+            if result.code != 0:
+                raise NotReadyError(
+                    "the running desktop did not take the new password",
+                    detail=result.stderr.decode(errors="replace"),
+                    hint="`devbox stop` and `devbox start` make it read the file",
+                )
+        return secret
+
+
+def ssh_command(keys: Keys, user: str, port: int) -> list[str]:
+    """The OpenSSH command that logs in, with the workstation's host key pinned."""
+    identity = ["-i", keys.identity] if keys.identity else []
+    pinned = ["-o", f"UserKnownHostsFile={keys.known_hosts}", "-o", "StrictHostKeyChecking=yes"]
+    return ["ssh", "-p", str(port), *identity, *pinned, f"{user}@127.0.0.1"]

@@ -1,0 +1,140 @@
+"""`devbox doctor`: what on this machine helps or hinders a workstation, each finding with its next step.
+
+Owns the questions and the words; every look is an adapter's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from builder.errors import DevboxError, EngineError
+from builder.tasks.prepare import Request, read_request
+
+if TYPE_CHECKING:
+    from builder.tasks.interfaces import Context
+
+MARKS: Final = {"ok": "✓", "warning": "!", "error": "✗"}
+NEEDED_GB: Final = 5.0  # base, layers, build cache and room to work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    level: str  # ok | warning | error
+    topic: str
+    text: str
+    hint: str | None = None
+
+    @property
+    def mark(self) -> str:
+        return MARKS[self.level]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostLook:
+    """What an adapter saw of this machine."""
+
+    free_gb: float  # where the cache lies
+    cache: str
+    sources: dict[str, str | None]  # PyPI, npm: None = reachable, else why not
+
+
+def examine(context: Context, look: Callable[[], HostLook]) -> list[Finding]:
+    """Every finding, in the order in which a start would meet them. Raises nothing: a failed look is a finding."""
+    findings = [*_engine(context)]
+    try:
+        request = read_request(context)
+    except DevboxError as error:
+        findings.append(Finding(level="error", topic="config", text=str(error)))
+        request = None
+    host = look()
+    findings += _disk(host)
+    if request is not None:
+        findings += _ports(context, request)
+        findings += _bases(context, request)
+    findings += _sources(host)
+    return findings
+
+
+def _engine(context: Context) -> Iterator[Finding]:
+    try:
+        version = context.engine().version()
+    except EngineError as error:
+        yield Finding(level="error", topic="engine", text=error.message, hint=error.hint)
+        return
+    yield Finding(level="ok", topic="engine", text=f"{version.version} (API {version.api}, {version.storage}) at {version.host}")
+    if not version.buildkit:
+        yield Finding(
+            level="error", topic="buildkit", text="this engine has no BuildKit", hint="Docker Engine 20.10 or newer has it"
+        )
+    if _major(version.version) < 28:
+        yield Finding(
+            level="warning",
+            topic="engine",
+            text="before 28.0.0 a port published on 127.0.0.1 could be reached by hosts of the same network segment",
+            hint="upgrade the engine, or block forwarded traffic to these ports on networks that you do not trust",
+        )
+
+
+def _major(version: str) -> int:
+    head = version.split(".")[0]
+    return int(head) if head.isdigit() else 0
+
+
+def _disk(host: HostLook) -> Iterator[Finding]:
+    level = "ok" if host.free_gb >= NEEDED_GB else "error"
+    hint = None if level == "ok" else f"free {NEEDED_GB:.0f} GB; `docker system df` shows what the engine holds"
+    yield Finding(level=level, topic="disk", text=f"{host.free_gb:.1f} GB free at {host.cache}", hint=hint)
+
+
+def _ports(context: Context, request: Request) -> Iterator[Finding]:
+    runtime = request.resolved.runtime
+    try:
+        container = context.engine().find_container(runtime.project)
+    except EngineError:
+        container = None
+    ours = set(container.ports.values()) if container else set()
+    for port in runtime.ports:
+        if port.host in ours or context.ports.is_free(runtime.bind, port.host):
+            continue
+        holder = context.ports.holder(port.host) or "another program"
+        yield Finding(
+            level="error" if port.pinned else "warning",
+            topic="port",
+            text=f"{port.host} ({port.name}) is taken by {holder}",
+            hint="it is pinned: stop what holds it" if port.pinned else "the next free one will be taken, and said",
+        )
+
+
+def _bases(context: Context, request: Request) -> Iterator[Finding]:
+    """Whether the base is there or could be bootstrapped; pulling is only tried by a build."""
+    for base in (request.resolved.base, request.resolved.substitute):
+        if base is None:
+            continue
+        try:
+            there = context.engine().find_image(base.image) is not None
+        except EngineError:
+            there = False
+        reason = None if there else context.sources.can_bootstrap(base)
+        if there:
+            yield Finding(level="ok", topic="base", text=f"{base.name}: {base.image} is on the engine")
+        elif reason is None:
+            yield Finding(level="ok", topic="base", text=f"{base.name} can be bootstrapped from an apt mirror")
+        else:
+            yield Finding(
+                level="warning",
+                topic="base",
+                text=f"{base.name} cannot be bootstrapped: {reason}",
+                hint=f"`up` tries to pull {base.image} first; else a substitute is taken, and said",
+            )
+
+
+def _sources(host: HostLook) -> Iterator[Finding]:
+    for name, reason in sorted(host.sources.items()):
+        if reason is None:
+            yield Finding(level="ok", topic="source", text=f"{name} is reachable")
+        else:
+            yield Finding(
+                level="error", topic="source", text=f"{name} cannot be reached: {reason}", hint="check proxy, mirror and CA"
+            )

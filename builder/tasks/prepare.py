@@ -1,0 +1,195 @@
+"""From the folder to a plan: read, resolve, ask the world what it has, lay out the build, render.
+
+Every verb that needs to know the plan goes through `prepare`. Changes nothing but what the workspace remembers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from builder.core.canonical import content_id
+from builder.core.catalog import Catalog, parse_catalog
+from builder.core.config import Config, parse_config
+from builder.core.plan import make_plan
+from builder.core.render import render_compose, render_image
+from builder.core.resolve import resolve_config
+from builder.core.service import Site, make_service
+from builder.errors import HostError
+from builder.model import (
+    Answers,
+    BaseAnswer,
+    Keys,
+    Note,
+    Plan,
+    PortRequest,
+    RenderedTree,
+    Resolved,
+    ResolvedTool,
+    Retrieval,
+    Runtime,
+    ServiceSpec,
+    State,
+    StepProgress,
+    Substitution,
+)
+from builder.tasks.base import answer_base
+
+if TYPE_CHECKING:
+    from builder.tasks.interfaces import Context, Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked for, before the world was asked anything."""
+
+    config: Config
+    catalog: Catalog
+    resolved: Resolved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Everything that is known before the first act."""
+
+    resolved: Resolved  # for the base that is really used
+    answers: Answers
+    plan: Plan
+    image_tree: RenderedTree
+
+
+def read_request(context: Context) -> Request:
+    """Parse and resolve devbox.yaml. Raises ConfigError with every mistake at once."""
+    config = parse_config(context.config_text, file=context.config_file, defaults=context.facts)
+    parts = {f"images/rootfs/{path}": "" for path in context.assets.rootfs}
+    catalog = parse_catalog({**context.assets.catalogue, **parts})
+    return Request(config=config, catalog=catalog, resolved=resolve_config(config, catalog, context.facts))
+
+
+def prepare(context: Context, *, ask: bool = True, again: bool = False) -> Prepared:
+    """Plan and render the image. `ask=False` takes the requested base as given; `again` forgets earlier answers."""
+    request = read_request(context)
+    if ask:
+        answers = _answers(context, request.resolved, again=again)
+    else:
+        answers = assume_answers(request.resolved)
+    resolved = request.resolved
+    if answers.base.name != resolved.base.name:
+        resolved = resolve_config(request.config, request.catalog, context.facts, base=answers.base.name)
+    plan = make_plan(
+        resolved,
+        answers,
+        requested_base=request.resolved.base.name,
+        rootfs=context.assets.rootfs,
+        templates=context.assets.templates,
+    )
+    tree = render_image(
+        plan, rootfs=context.assets.rootfs, templates=context.assets.templates, version=context.assets.version
+    )
+    return Prepared(resolved=resolved, answers=answers, plan=plan, image_tree=tree)
+
+
+def assume_answers(resolved: Resolved) -> Answers:
+    """The answers of a world that has everything: for looking at a plan, and for golden cases."""
+    base = BaseAnswer(
+        name=resolved.base.name, reference=resolved.base.image, how=Retrieval.PULL, identity=resolved.base.image
+    )
+    return Answers(question=_question(resolved), base=base, absent=(), substitutions=())
+
+
+def _question(resolved: Resolved) -> str:
+    """Identifies what the world is asked; the answers hold as long as it stays the same."""
+    archives = {tool.name: tool.archive for tool in resolved.tools if tool.archive}
+    return content_id(
+        {"base": resolved.base, "substitute": resolved.substitute, "arch": resolved.arch, "archives": archives}
+    )
+
+
+def _answers(context: Context, resolved: Resolved, *, again: bool) -> Answers:
+    state = context.workspace.load_state()
+    question = _question(resolved)
+    if not again and state.answers is not None and state.answers.question == question:
+        return state.answers
+    base, substitutions = answer_base(context, resolved)
+    missing = [item for tool in resolved.tools if (item := _reach(context, tool)) is not None]
+    answers = Answers(
+        question=question,
+        base=base,
+        absent=tuple(item.what for item in missing),
+        substitutions=(*substitutions, *missing),
+    )
+    context.workspace.save_state(replace(state, answers=answers))
+    return answers
+
+
+def _reach(context: Context, tool: ResolvedTool) -> Substitution | None:
+    """Fetch an archive that has a fallback; say what stands in its place where it cannot be had."""
+    if tool.archive is None or tool.archive.fallback is None:
+        return None
+    reason = context.sources.reach_archive(tool, download_progress(context, tool.name, "ask for its archive"))
+    if reason is None:
+        return None
+    return Substitution(
+        what=tool.name, wanted=f"{tool.name} {tool.version or ''}".strip(), got=tool.archive.fallback, reason=reason
+    )
+
+
+def download_progress(context: Context, name: str, text: str) -> Progress:
+    def report(done: int, total: int) -> None:
+        context.report(StepProgress(name=name, text=text, state="running", done=done, total=total, unit="bytes"))
+
+    return report
+
+
+# ------------------------------------------------------------------------------------------------- the service
+
+
+def say_substitutions(context: Context, substitutions: tuple[Substitution, ...]) -> None:
+    for item in substitutions:
+        context.report(Note(text=str(item), level="warning"))
+
+
+def make_spec(context: Context, prepared: Prepared, keys: Keys, ports: dict[str, int]) -> ServiceSpec:
+    site = Site(workspace=str(context.workspace.root), secrets_dir=keys.folder, ports=ports)
+    return make_service(prepared.plan, prepared.resolved.runtime, site, context.assets.service)
+
+
+def render_service(context: Context, spec: ServiceSpec) -> RenderedTree:
+    return render_compose(spec, templates=context.assets.templates, version=context.assets.version)
+
+
+def choose_ports(context: Context, runtime: Runtime, state: State, held: set[int]) -> dict[str, int]:
+    """A free host port for each, the remembered one first. `held` are those that our own container has now.
+
+    Raises HostError for a pinned port that is busy, naming who has it.
+    """
+    chosen: dict[str, int] = {}
+    for port in runtime.ports:
+        remembered = state.ports.get(port.name, port.host)
+        first = port.host if port.pinned else remembered
+        chosen[port.name] = _free_port(context, port, runtime.bind, first, held, set(chosen.values()))
+    return chosen
+
+
+def _free_port(context: Context, port: PortRequest, address: str, first: int, held: set[int], taken: set[int]) -> int:
+    for candidate in range(first, min(first + 200, 65536)):
+        if candidate not in taken and (candidate in held or context.ports.is_free(address, candidate)):
+            if candidate != first:
+                _say_taken(context, port, first, candidate)
+            return candidate
+        if port.pinned:
+            raise HostError(
+                f"port {candidate} is taken by {_holder(context, candidate)}, and `{port.name}` is pinned to it",
+                where=context.config_file,
+                hint="stop what holds it, or write `pinned: false` to get the next free one",
+            )
+    raise HostError(f"no free port from {first} on for {port.name}", hint=f"choose another range in ports.{port.name}")
+
+
+def _say_taken(context: Context, port: PortRequest, wanted: int, got: int) -> None:
+    text = f"port {wanted} ({port.name}) is taken by {_holder(context, wanted)}: {got} instead"
+    context.report(Note(text=text, level="warning"))
+
+
+def _holder(context: Context, port: int) -> str:
+    return context.ports.holder(port) or "another program"

@@ -1,0 +1,95 @@
+"""`status`, `list` and the summary at the end of `up`: what there is, in one plain value per workstation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from builder.core.plan import LABEL_PREFIX
+from builder.core.service import LABEL_WORKSPACE
+from builder.model import ContainerView
+
+if TYPE_CHECKING:
+    from builder.tasks.interfaces import Context
+
+READY_FILE: Final = "/run/devbox/ready.json"
+EMPTY_PHASES: Final[Mapping[str, float]] = MappingProxyType({})
+# Ports inside the workstation, by the name of the door; a published port of another number is a dev server.
+DOORS: Final[Mapping[int, str]] = {5901: "vnc", 6080: "web", 2222: "ssh"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """One workstation. `endpoints` maps vnc, web, ssh, dev to an address; `ready` phases to seconds after the start."""
+
+    name: str
+    state: str  # absent | created | running | exited | ...
+    health: str
+    image: str
+    base: str
+    requested_base: str
+    substitutions: tuple[Mapping[str, str], ...]
+    endpoints: Mapping[str, str]
+    ready: Mapping[str, float]
+    workspace: str
+
+
+def read_status(context: Context, project: str) -> Status:
+    """The workstation of this folder; `state` is "absent" when there is none."""
+    container = context.engine().find_container(project)
+    if container is None:
+        return Status(
+            name=project, state="absent", health="none", image="", base="", requested_base="", substitutions=(),
+            endpoints={}, ready={}, workspace=str(context.workspace.root),
+        )  # fmt: skip
+    ready = _read_phases(context, container) if container.state == "running" else {}
+    return describe_container(container, ready)
+
+
+def list_statuses(context: Context) -> tuple[Status, ...]:
+    """Every workstation on the engine, without a look inside."""
+    return tuple(describe_container(item) for item in context.engine().find_workstations())
+
+
+def describe_container(container: ContainerView, ready: Mapping[str, float] = EMPTY_PHASES) -> Status:
+    labels = container.labels
+    return Status(
+        name=labels.get("com.docker.compose.project", container.name),
+        state=container.state,
+        health=container.health,
+        image=container.image,
+        base=labels.get(f"{LABEL_PREFIX}base", ""),
+        requested_base=labels.get(f"{LABEL_PREFIX}requested-base", ""),
+        substitutions=tuple(json.loads(labels.get(f"{LABEL_PREFIX}substitutions", "[]"))),
+        endpoints=make_endpoints(container.ports),
+        ready=ready,
+        workspace=labels.get(LABEL_WORKSPACE, ""),
+    )
+
+
+def make_endpoints(ports: Mapping[int, int]) -> dict[str, str]:
+    """Addresses on this machine for `ports` (inside -> host). The dev servers are `dev`, `dev-<port>` ..."""
+    endpoints: dict[str, str] = {}
+    for inside, host in sorted(ports.items()):
+        match DOORS.get(inside):
+            case "vnc":
+                endpoints["vnc"] = f"127.0.0.1:{host}"
+            case "web":
+                endpoints["web"] = f"http://127.0.0.1:{host}/"
+            case "ssh":
+                endpoints["ssh"] = f"ssh://127.0.0.1:{host}"
+            case _:
+                name = "dev" if "dev" not in endpoints else f"dev-{inside}"
+                endpoints[name] = f"http://127.0.0.1:{host}/"
+    return endpoints
+
+
+def _read_phases(context: Context, container: ContainerView) -> dict[str, float]:
+    """What the probe wrote at the last start; empty while it has not written yet."""
+    result = context.engine().run(container.id, ["cat", READY_FILE])
+    if result.code != 0:
+        return {}
+    return {phase: float(seconds) for phase, seconds in json.loads(result.stdout)["phases"].items()}

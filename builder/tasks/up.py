@@ -1,0 +1,184 @@
+"""`devbox up`: from whatever is there to a workstation that a person can use.
+
+Owns the order of acts: build first, so that a failed build leaves a running workstation alone; then replace, start,
+wait. Each act looks at what is there, so that an `up` that was interrupted is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from builder.core.service import LABEL_PLAN, LABEL_SPEC, LABEL_WORKSPACE
+from builder.errors import EngineError, NotReadyError
+from builder.model import (
+    ContainerView,
+    ImageView,
+    Keys,
+    Note,
+    PhaseReached,
+    Plan,
+    Secret,
+    ServiceSpec,
+    Substitution,
+    TaskEnded,
+    TaskStarted,
+)
+from builder.tasks.build import build_image
+from builder.tasks.prepare import Prepared, choose_ports, make_spec, prepare, render_service, say_substitutions
+
+if TYPE_CHECKING:
+    from builder.tasks.interfaces import Context, Engine
+
+PROBE: Final = "/usr/lib/devbox/probe"
+READY_DEADLINE_S: Final = 120
+STARTED: Final = ("created", "running", "restarting", "paused", "exited", "dead")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What `up` ended with."""
+
+    changed: bool
+    project: str
+    plan: Plan
+    spec: ServiceSpec
+    keys: Keys
+    phases: Mapping[str, float]  # seconds after the container's start
+    substitutions: tuple[Substitution, ...]
+
+    @property
+    def password(self) -> Secret:
+        return self.keys.password
+
+
+def bring_up(context: Context, *, fingerprint: str, again: bool = False, recreate: bool = False) -> Outcome:
+    """Converge on a usable workstation. `fingerprint` is remembered, so that the next `up` can see at once that
+    nothing changed. Raises NotReadyError, with the reason and a log, when it starts but cannot be used."""
+    with context.workspace.lock("up"):
+        prepared = prepare(context, again=again)
+        project = prepared.resolved.runtime.project
+        engine = context.engine()
+        container = engine.find_container(project)
+        _refuse_foreign(context, container)
+        keys = context.keys.ensure(project, context.workspace.root, prepared.resolved.runtime.authorized_keys)
+        spec = _make_spec(context, prepared, keys, container)
+        context.workspace.write_tree({**prepared.image_tree, **render_service(context, spec)})
+        say_substitutions(context, prepared.plan.substitutions)
+        outcome = Outcome(
+            changed=recreate or not is_current(container, spec),
+            project=project,
+            plan=prepared.plan,
+            spec=spec,
+            keys=keys,
+            phases={},
+            substitutions=prepared.plan.substitutions,
+        )
+        if outcome.changed:
+            build_image(context, prepared, previous=_image_of(engine, container))
+            _replace(context, engine, spec, container)
+        phases = wait_ready(context, spec.container_name)
+        _remember(context, spec, fingerprint)
+        return replace(outcome, phases=phases)
+
+
+def is_current(container: ContainerView | None, spec: ServiceSpec) -> bool:
+    """Whether the container runs, from the planned image, the way that the spec says."""
+    return (
+        container is not None
+        and container.state == "running"
+        and container.labels.get(LABEL_PLAN) == spec.labels[LABEL_PLAN]
+        and container.labels.get(LABEL_SPEC) == spec.labels[LABEL_SPEC]
+    )
+
+
+def _refuse_foreign(context: Context, container: ContainerView | None) -> None:
+    """Two folders can have the same name; the second must not take the first one's workstation."""
+    if container is None:
+        return
+    owner = container.labels.get(LABEL_WORKSPACE, "")
+    if owner and owner != str(context.workspace.root):
+        raise EngineError(
+            f"the workstation {container.name} belongs to another folder, {owner}",
+            hint="choose another name with `name:` in devbox.yaml, or run `devbox down` in that folder",
+        )
+
+
+def _make_spec(context: Context, prepared: Prepared, keys: Keys, container: ContainerView | None) -> ServiceSpec:
+    state = context.workspace.load_state()
+    held = set(container.ports.values()) if container is not None else set()
+    ports = choose_ports(context, prepared.resolved.runtime, state, held)
+    if ports != dict(state.ports):
+        context.workspace.save_state(replace(state, ports=ports))
+    return make_spec(context, prepared, keys, ports)
+
+
+def _image_of(engine: Engine, container: ContainerView | None) -> ImageView | None:
+    return engine.find_image(container.image_id) if container is not None else None
+
+
+def _replace(context: Context, engine: Engine, spec: ServiceSpec, container: ContainerView | None) -> None:
+    """Start the container of `spec`. One that is there is started again when it fits, else made anew."""
+    image = engine.find_image(spec.image)
+    if image is None:
+        raise EngineError(f"the image {spec.image} vanished after it was built", hint="run `devbox up` again")
+    started = context.clock.now()
+    context.report(TaskStarted(name="start", text=f"start {spec.container_name}"))
+    if container is not None and not is_current(replace(container, state="running"), spec):
+        context.report(Note(text=f"{container.name} is made anew; its volumes are kept"))
+        engine.stop(container.id, spec.stop_grace_s)
+        engine.remove(container.id)
+        container = None
+    if container is None:
+        engine.ensure_network(spec)
+        for volume in spec.volumes:
+            engine.ensure_volume(spec, volume)
+        engine.create_container(spec, image.id)
+    engine.start(spec.container_name)
+    context.report(TaskEnded(name="start", text="container started", seconds=context.clock.now() - started))
+
+
+def wait_ready(context: Context, container: str) -> dict[str, float]:
+    """Wait until a person can use the desktop, reporting each phase; seconds per phase after the container's start.
+
+    The probe inside has a deadline for each phase; ours is the last resort against a probe that hangs.
+    """
+    phases: dict[str, float] = {}
+    failures: list[dict[str, object]] = []
+    for line in context.engine().run_stream(container, [PROBE, "wait", "--timeout", str(READY_DEADLINE_S)]):
+        message = json.loads(line)
+        if "failed" in message:
+            failures.append(message)
+        elif message.get("ready"):
+            return phases
+        elif message["phase"] not in phases:
+            phases[message["phase"]] = message["seconds"]
+            context.report(PhaseReached(phase=message["phase"], seconds=message["seconds"]))
+    raise _not_ready(container, failures)
+
+
+def _not_ready(container: str, failures: list[dict[str, object]]) -> NotReadyError:
+    if not failures:
+        return NotReadyError(
+            f"{container} ended before it was ready", hint="`devbox logs` shows what it said; `devbox doctor` looks at the host"
+        )
+    words = [f"{item['phase']}: {item['failed']}" for item in failures]
+    tail = [str(line) for item in failures for line in _lines(item.get("log"))]
+    return NotReadyError(
+        f"{container} runs, but cannot be used: {'; '.join(words)}",
+        detail="\n".join(tail),
+        hint="`devbox logs` shows all of it; `devbox up --recreate` starts it afresh and keeps the volumes",
+    )
+
+
+def _lines(log: object) -> list[object]:
+    return list(log) if isinstance(log, list) else []
+
+
+def _remember(context: Context, spec: ServiceSpec, fingerprint: str) -> None:
+    state = context.workspace.load_state()
+    seen = replace(state, fingerprint=fingerprint, plan=spec.labels[LABEL_PLAN], spec=spec.labels[LABEL_SPEC])
+    if seen != state:
+        context.workspace.save_state(seen)

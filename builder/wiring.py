@@ -1,0 +1,135 @@
+"""Puts the real adapters into a Context. Reads the environment, so that nothing below has to.
+
+The only module besides `cli` that knows adapters and tasks both. Adapters that are slow to import are imported when
+they are first needed: a verb that finds nothing to do never loads the Docker SDK.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builder.adapters import clock
+from builder.adapters.assets import data_root, load_assets, stamp_assets
+from builder.adapters.hostinfo import find_folder, find_home, find_host_facts, find_network_settings
+from builder.adapters.workspace import CONFIG, Holder, Workspace
+from builder.model import Note
+from builder.tasks.interfaces import Context, Engine, Report
+
+if TYPE_CHECKING:
+    from builder.tasks.doctor import HostLook
+    from builder.tasks.status import Status
+    from builder.model import BuildEvent, RenderedTree, Secret
+
+ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
+
+
+class RealClock:
+    def now(self) -> float:
+        return clock.monotonic()
+
+
+def open_workspace(directory: Path, report: Report) -> Workspace:
+    def waiting(holder: Holder | None) -> None:
+        report(Note(text=f"waiting for {holder or 'another devbox'}, which works in this folder", level="warning"))
+
+    return Workspace(directory, on_wait=waiting)
+
+
+def make_context(directory: Path, report: Report, environment: Mapping[str, str]) -> Context:
+    """A Context for the workspace at `directory`. Connects to nothing yet."""
+    from builder.adapters.keys import KeyStore
+    from builder.adapters.ports import HostPorts
+    from builder.adapters.sources import HostSources
+
+    workspace = open_workspace(directory, report)
+    written = workspace.read_config()
+    return Context(
+        facts=find_host_facts(workspace.root),
+        config_text=written,
+        config_file=CONFIG,
+        assets=load_assets(),
+        workspace=workspace,
+        engine=functools.cache(functools.partial(connect, environment)),
+        sources=HostSources(
+            find_folder("XDG_CACHE_HOME", ".cache") / "devbox", network=find_network_settings, apt_mirrors={}
+        ),
+        keys=KeyStore(find_folder("XDG_STATE_HOME", ".local/state"), find_home()),
+        ports=HostPorts(),
+        clock=RealClock(),
+        report=report,
+    )
+
+
+def connect(environment: Mapping[str, str]) -> Engine:
+    """The engine, with the builder on top."""
+    from builder.adapters.buildcontext import read_context
+    from builder.adapters.buildkit import build_image
+    from builder.adapters.engine.client import Engine as SdkEngine
+    from builder.adapters.engine.host import find_host
+
+    class BuildingEngine(SdkEngine):
+        def build(
+            self,
+            tree: RenderedTree,
+            folders: Mapping[str, Path],
+            tag: str,
+            on_event: Callable[[BuildEvent], None],
+        ) -> str:
+            return build_image(self, read_context(tree, folders), tag=tag, on_event=on_event)
+
+    return BuildingEngine(find_host(environment))
+
+
+def take_fingerprint(directory: Path, environment: Mapping[str, str]) -> str:
+    """One hash over all that `up` reads, cheap to take: unchanged, the last plan still holds."""
+    digest = hashlib.sha256()
+    config = directory / CONFIG
+    digest.update(config.read_bytes() if config.is_file() else b"no config")
+    facts = [str(directory.resolve()), str(os.getuid()), str(os.getgid())]
+    engine = [f"{name}={environment.get(name, '')}" for name in ENGINE_VARIABLES]
+    code = [f"{path.name} {path.stat().st_mtime_ns}" for path in sorted(Path(__file__).parent.rglob("*.py"))]
+    for line in (*facts, *engine, *code, *stamp_assets(data_root())):
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
+
+
+def take_picture(port: int, password: Secret, file: Path) -> tuple[int, int]:
+    """Log in by VNC, wait until the desktop is quiet, write a PNG; its size in pixels."""
+    from builder.adapters.rfb import connect as connect_vnc
+
+    with connect_vnc("127.0.0.1", port).login(password.reveal()) as client:
+        picture = client.settle(quiet_s=0.5, deadline_s=20.0, tolerance=0.002)
+        picture.save_png(file)
+        return picture.width, picture.height
+
+
+def find_unchanged(directory: Path, fingerprint: str, environment: Mapping[str, str]) -> Status | None:
+    """The workstation, when nothing that `up` reads changed since it was made and it runs and is healthy.
+
+    One question to the engine over its socket, without the SDK. None sends `up` the long way.
+    """
+    from builder.adapters.engine_look import look_containers
+    from builder.core.service import LABEL_SPEC
+    from builder.tasks.status import describe_container
+
+    state = Workspace(directory).load_state()
+    if not state.spec or state.fingerprint != fingerprint:
+        return None
+    found = look_containers(environment, f"{LABEL_SPEC}={state.spec}")
+    if found is None or len(found) != 1 or found[0].health != "healthy":
+        return None
+    return describe_container(found[0])
+
+
+def look_at_host() -> HostLook:
+    """Disk and package sources of this machine, for `doctor`."""
+    from builder.adapters.hostlook import look_at_disk, look_at_registries
+    from builder.tasks.doctor import HostLook
+
+    cache = find_folder("XDG_CACHE_HOME", ".cache") / "devbox"
+    return HostLook(free_gb=look_at_disk(cache), cache=str(cache), sources=look_at_registries())

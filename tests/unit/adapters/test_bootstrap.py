@@ -1,0 +1,202 @@
+"""What apt's settings name, what a mirror offers, and when a base can be bootstrapped; no network but loopback."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from builder.adapters.aptsources import Mirrors, check_known, find_mirrors, parse_deb822, parse_one_line, probe_archives
+from builder.adapters.bootstrap import _remove_work, bootstrap_base, can_bootstrap
+from builder.adapters.urls import Unreachable
+from builder.errors import HostError
+from builder.model import Base
+
+BASE = Base(
+    name="debian-12",
+    distribution="debian",
+    codename="bookworm",
+    image="debian:12-slim",
+    components=("main",),
+    keyring="debian-archive-keyring.gpg",
+    python="3.11",
+    substitute=None,
+)
+INRELEASE = """-----BEGIN PGP SIGNED MESSAGE-----
+Hash: SHA256
+
+Origin: {origin}
+Suite: stable
+Codename: {suite}
+Date: Sat, 06 Sep 2025 08:09:08 UTC
+{more}MD5Sum:
+ 0 0 main
+"""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=partial(server.serve_forever, 0.02), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    server.server_close()
+
+
+def publish(folder: Path, suite: str, *, origin: str = "Debian", more: str = "") -> None:
+    file = folder / "dists" / suite / "InRelease"
+    file.parent.mkdir(parents=True)
+    file.write_text(INRELEASE.format(origin=origin, suite=suite, more=more))
+
+
+def settings(tmp_path: Path, **files: str) -> Callable[[str], Mirrors]:
+    """Mirrors of a distribution on a machine with these files in sources.list.d."""
+    folder = tmp_path / "apt"
+    (folder / "sources.list.d").mkdir(parents=True)
+    for name, text in files.items():
+        (folder / "sources.list.d" / name.replace("_", ".")).write_text(text)
+    release = tmp_path / "os-release"
+    release.write_text('ID=debian\nVERSION_CODENAME="bookworm"\n')
+    return lambda distribution: find_mirrors(distribution, folder=folder, os_release=release)
+
+
+def test_one_line_entries_are_read_with_options_and_comments() -> None:
+    text = "# deb x y z\ndeb-src http://a b c\n"
+    text += "deb [arch=amd64 signed-by=/k.gpg] http://a/debian bookworm main contrib # mine\n"
+    (entry,) = parse_one_line(text)
+    assert (entry.uri, entry.suite, entry.components, entry.signed_by) == (
+        "http://a/debian",
+        "bookworm",
+        ("main", "contrib"),
+        "/k.gpg",
+    )
+
+
+def test_deb822_stanzas_give_one_entry_for_each_uri_and_suite() -> None:
+    text = "Types: deb\n# a comment\nURIs: http://a/debian http://b/debian\nSuites: x x-updates\nComponents: main\n"
+    assert [(entry.uri, entry.suite) for entry in parse_deb822(text)] == [
+        ("http://a/debian", "x"),
+        ("http://a/debian", "x-updates"),
+        ("http://b/debian", "x"),
+        ("http://b/debian", "x-updates"),
+    ]
+
+
+def test_disabled_and_source_only_stanzas_are_left_out() -> None:
+    text = "Types: deb\nEnabled: no\nURIs: http://a\nSuites: x\n\nTypes: deb-src\nURIs: http://b\nSuites: x\n"
+    assert list(parse_deb822(text)) == []
+
+
+def test_mirrors_are_the_hosts_own_and_no_third_partys(tmp_path: Path) -> None:
+    mirrors_of = settings(
+        tmp_path,
+        debian_sources="Types: deb\nURIs: http://m/debian/\nSuites: bookworm bookworm-updates\nComponents: main\n\n"
+        "Types: deb\nURIs: http://m/debian-security\nSuites: bookworm-security\nComponents: main\n",
+        other_list="deb http://third/repo stable main\ndeb http://docker.example/linux/debian bookworm stable\n",
+    )
+    assert mirrors_of("debian") == Mirrors(main=("http://m/debian",), security=("http://m/debian-security",))
+    assert mirrors_of("ubuntu") == Mirrors(main=(), security=())
+
+
+def test_mirror_lists_of_cloud_images_are_followed(tmp_path: Path) -> None:
+    listed = tmp_path / "debian.list"
+    listed.write_text("http://near/debian\tpriority:1\n")
+    mirrors_of = settings(tmp_path, debian_list=f"deb mirror+file:{listed} bookworm main\n")
+    assert mirrors_of("debian").main == ("http://near/debian",)
+
+
+def test_a_configured_mirror_replaces_the_hosts() -> None:
+    assert find_mirrors("ubuntu", override="http://mine/ubuntu").main == ("http://mine/ubuntu",)
+
+
+def test_archives_have_updates_and_security_where_the_mirror_has_them(mirror: tuple[str, Path]) -> None:
+    uri, folder = mirror
+    for suite in ("bookworm", "bookworm-updates"):
+        publish(folder, suite)
+    archives = probe_archives(BASE, Mirrors(main=(uri,), security=()))
+    assert archives.lines == (f"deb {uri} bookworm main", f"deb {uri} bookworm-updates main")
+    assert archives.epoch == 1757146148
+    assert len(archives.notes) == 1
+    assert "bookworm-security is left out" in archives.notes[0]
+
+
+def test_an_archive_of_another_origin_is_passed_over(mirror: tuple[str, Path]) -> None:
+    uri, folder = mirror
+    publish(folder, "bookworm", origin="LP-PPA-somebody")
+    with pytest.raises(Unreachable, match="archive of LP-PPA-somebody"):
+        probe_archives(BASE, Mirrors(main=(uri,), security=()))
+
+
+def test_an_expired_index_is_left_out_with_a_note(mirror: tuple[str, Path]) -> None:
+    uri, folder = mirror
+    publish(folder, "bookworm")
+    publish(folder, "bookworm-security", more="Valid-Until: Sat, 13 Sep 2025 08:09:08 UTC\n")
+    archives = probe_archives(BASE, Mirrors(main=(uri,), security=(uri,)))
+    assert any("out of date" in note for note in archives.notes)
+
+
+def test_no_mirror_is_an_error_with_a_hint() -> None:
+    with pytest.raises(HostError, match="no mirror of Debian"):
+        check_known(BASE, Mirrors(main=(), security=()))
+
+
+def test_can_bootstrap_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Mirrors(main=("http://127.0.0.1:1",), security=())
+    monkeypatch.setattr("builder.adapters.bootstrap.shutil.which", lambda name, path=None: None)
+    assert "mmdebstrap" in (can_bootstrap(BASE, mirrors=known, keyring_folder=tmp_path) or "")
+    monkeypatch.setattr("builder.adapters.bootstrap.shutil.which", lambda name, path=None: f"/usr/bin/{name}")
+    monkeypatch.setattr("builder.adapters.bootstrap.os.geteuid", lambda: 0)
+    assert "keyring" in (can_bootstrap(BASE, mirrors=known, keyring_folder=tmp_path) or "")
+    (tmp_path / BASE.keyring).touch()
+    assert "cannot be reached" in (can_bootstrap(BASE, mirrors=known, keyring_folder=tmp_path) or "")
+
+
+def test_a_failed_bootstrap_shows_its_tail_and_leaves_nothing(
+    tmp_path: Path, mirror: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, folder = mirror
+    publish(folder, "bookworm")
+    program = tmp_path / "mmdebstrap"
+    program.write_text('#!/bin/sh\necho half > "$TMPDIR/half"\necho E: no luck >&2\nexit 25\n')
+    program.chmod(0o755)
+    keyring = tmp_path / BASE.keyring
+    keyring.touch()
+    monkeypatch.setattr("builder.adapters.bootstrap._find_program", lambda: program)
+    target = tmp_path / "out" / "base.tar"
+    heard: list[str] = []
+    with pytest.raises(HostError) as caught:
+        bootstrap_base(
+            BASE,
+            arch="amd64",
+            mirrors=Mirrors(main=(uri,), security=()),
+            keyring_folder=tmp_path,
+            target=target,
+            on_line=heard.append,
+        )
+    assert caught.value.detail == "E: no luck"
+    assert heard == ["E: no luck"]
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_work_folder_with_a_mount_in_it_is_never_walked_into(tmp_path: Path) -> None:
+    work = tmp_path / "my work"
+    (work / "proc").mkdir(parents=True)
+    table = tmp_path / "mounts"
+    table.write_text(f"proc {str(work).replace(' ', chr(92) + '040')}/proc proc ro 0 0\n")
+    with pytest.raises(HostError, match="still mounted"):
+        _remove_work(work, table=table)
+    assert (work / "proc").is_dir()
+    table.write_text("")
+    _remove_work(work, table=table)
+    assert not work.exists()

@@ -1,0 +1,244 @@
+"""Every way in which an engine can fail is told apart, with a hint, and none ends in a traceback or a hang."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builder.adapters.buildkit import build_image
+from builder.adapters.engine import connection
+from builder.adapters.engine.client import Engine, connect_engine
+from builder.adapters.engine.host import find_host
+from builder.adapters.engine_look import look_containers
+from builder.errors import BuildError, EngineError
+from builder.model import BuildEvent
+from tests.unit.adapters.scripted_engine import VERSION, chunked, reply, scripted_engine
+
+
+def failure(environment: dict[str, str]) -> EngineError:
+    with pytest.raises(EngineError) as caught:
+        connect_engine(environment)
+    assert caught.value.hint
+    return caught.value
+
+
+def at(path: Path) -> dict[str, str]:
+    return {"DOCKER_HOST": f"unix://{path}", "HOME": str(path.parent)}
+
+
+def test_missing_socket_names_the_path(tmp_path: Path) -> None:
+    error = failure(at(tmp_path / "none.sock"))
+    assert f"there is no socket {tmp_path / 'none.sock'}" in error.message
+    assert error.where == "DOCKER_HOST"
+
+
+def test_a_plain_file_is_no_socket(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "is no socket" in failure(at(tmp_path / "file")).message
+
+
+def test_socket_without_a_listener_is_refused(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "dead.sock"))
+    assert "no engine listens" in failure(at(tmp_path / "dead.sock")).message
+
+
+def test_tcp_without_a_listener_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert "no engine listens" in failure({"DOCKER_HOST": f"tcp://127.0.0.1:{port}", "HOME": str(tmp_path)}).message
+
+
+def test_forbidden_socket_says_which_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root may open every socket, so the refusal is made here, in the one call that would meet it.
+    def refuse(self: socket.socket, address: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "engine.sock"))
+        server.listen()
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        error = failure(at(tmp_path / "engine.sock"))
+    assert "may not use the engine's socket" in error.message
+    assert "usermod -aG docker" in (error.hint or "")
+
+
+def test_engine_that_accepts_and_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "ANSWER_S", 1.0)
+    release = threading.Event()
+    with scripted_engine(tmp_path, {"/version": lambda _connection, _line: release.wait(10) and None}) as environment:
+        began = time.monotonic()
+        error = failure(environment)
+        assert time.monotonic() - began < 3
+        release.set()
+    assert "does not answer" in error.message
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (reply({"message": "dial unix containerd.sock: gone"}, "500 Internal Server Error"), "containerd.sock: gone"),
+        (reply(b"", "503 Service Unavailable"), "503"),
+        (reply(b'{"ApiVersion": "1.4'), "cannot be read"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{", "broke"),
+        (b"", "broke"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "broke"),
+        (reply({"hello": "world"}), "no container engine"),
+        (reply({**VERSION, "ApiVersion": "1.39", "Version": "18.09"}), "too old: it speaks API 1.39"),
+        (reply({**VERSION, "ApiVersion": "1.99", "MinAPIVersion": "1.90"}), "too new"),
+    ],
+)
+def test_answer_that_is_no_answer(tmp_path: Path, answer: bytes, words: str) -> None:
+    with scripted_engine(tmp_path, {"/version": answer}) as environment:
+        assert words in failure(environment).message
+
+
+def test_ssh_says_that_it_comes_later(tmp_path: Path) -> None:
+    assert "come later" in failure({"DOCKER_HOST": "ssh://me@there", "HOME": str(tmp_path)}).message
+
+
+@pytest.mark.parametrize("address", ["nonsense", "ftp://x", "unix://", "tcp//x"])
+def test_address_that_is_none(tmp_path: Path, address: str) -> None:
+    assert "is no address" in failure({"DOCKER_HOST": address, "HOME": str(tmp_path)}).message
+
+
+def write_context(home: Path, name: str, host: str) -> None:
+    folder = home / ".docker" / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_text(json.dumps({"Name": name, "Endpoints": {"docker": {"Host": host}}}))
+    (home / ".docker" / "config.json").write_text(json.dumps({"currentContext": name}))
+
+
+def test_current_context_is_followed_and_docker_host_wins(tmp_path: Path) -> None:
+    write_context(tmp_path, "work", "tcp://engine:2375")
+    assert find_host({"HOME": str(tmp_path)}).url == "tcp://engine:2375"
+    assert find_host({"HOME": str(tmp_path), "DOCKER_HOST": "unix:///x"}).url == "unix:///x"
+
+
+def test_context_that_is_gone_is_named(tmp_path: Path) -> None:
+    assert "'gone' does not exist" in failure({"HOME": str(tmp_path), "DOCKER_CONTEXT": "gone"}).message
+
+
+def test_broken_docker_config_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".docker").mkdir()
+    (tmp_path / ".docker" / "config.json").write_text("{")
+    assert failure({"HOME": str(tmp_path)}).where == str(tmp_path / ".docker" / "config.json")
+
+
+def test_rootless_socket_is_taken_where_there_is_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.adapters.engine.host.DEFAULT_SOCKET", tmp_path / "none")
+    (tmp_path / "docker.sock").touch()
+    found = find_host({"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)})
+    assert (found.url, found.source) == (f"unix://{tmp_path}/docker.sock", "rootless socket")
+
+
+# ------------------------------------------------------------------------------------------------- building
+
+
+@pytest.fixture
+def events() -> list[BuildEvent]:
+    return []
+
+
+def build(engine: Engine, events: list[BuildEvent]) -> str:
+    return build_image(engine, iter([b"tar"]), tag="t", on_event=events.append)
+
+
+def test_build_that_fails_after_200_is_an_error(tmp_path: Path, events: list[BuildEvent]) -> None:
+    answer = chunked({"errorDetail": {"message": "boom"}, "error": "boom"})
+    with (
+        scripted_engine(tmp_path, {"/build": answer}) as environment,
+        pytest.raises(BuildError, match="boom"),
+    ):
+        build(connect_engine(environment), events)
+
+
+def test_build_without_an_image_is_an_error(tmp_path: Path, events: list[BuildEvent]) -> None:
+    with (
+        scripted_engine(tmp_path, {"/build": chunked({"stream": "hello"})}) as environment,
+        pytest.raises(BuildError, match="without an image"),
+    ):
+        build(connect_engine(environment), events)
+
+
+def test_build_whose_engine_dies_says_that_the_connection_broke(tmp_path: Path, events: list[BuildEvent]) -> None:
+    broken = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"
+    with (
+        scripted_engine(tmp_path, {"/build": broken}) as environment,
+        pytest.raises(EngineError, match="broke") as caught,
+    ):
+        build(connect_engine(environment), events)
+    assert not isinstance(caught.value, BuildError)
+
+
+def test_engine_without_buildkit_is_refused_before_anything_is_sent(tmp_path: Path, events: list[BuildEvent]) -> None:
+    podman = {**VERSION, "Components": [{"Name": "Podman Engine"}]}
+    with (
+        scripted_engine(tmp_path, {"/version": reply(podman)}) as environment,
+        pytest.raises(EngineError, match="no BuildKit"),
+    ):
+        build(connect_engine(environment), events)
+
+
+def test_interrupted_build_is_cancelled_by_its_id(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def cancel(connection: socket.socket, line: str) -> None:
+        asked.append(line)
+        connection.sendall(reply({}))
+
+    def interrupt(_event: BuildEvent) -> None:
+        raise KeyboardInterrupt
+
+    # Vertex { digest="d" name="n" started={seconds=1} } inside StatusResponse field 1, by hand.
+    trace = {"id": "moby.buildkit.trace", "aux": "CgwKAWQaAW4qAggBMgA="}
+    with scripted_engine(tmp_path, {"/build/cancel": cancel, "/build": chunked(trace)}) as environment:
+        engine = connect_engine(environment)
+        with pytest.raises(KeyboardInterrupt):
+            build_image(engine, iter([b"tar"]), tag="t", on_event=interrupt, build_id="mine")
+    assert len(asked) == 1
+    assert "id=mine" in asked[0]
+
+
+# --------------------------------------------------------------------------------------------- the quick look
+
+
+CONTAINER = {
+    "Id": "c1",
+    "Names": ["/ws-workstation-1"],
+    "State": "running",
+    "Status": "Up 3 seconds (healthy)",
+    "Image": "devbox/workstation:1",
+    "ImageID": "sha256:1",
+    "Labels": {"com.docker.compose.project": "ws", "dev.devbox.plan": "p"},
+    "Ports": [{"PrivatePort": 5901, "PublicPort": 15901, "Type": "tcp"}, {"PrivatePort": 22, "Type": "tcp"}],
+    "Created": 0,
+}
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[dict[str, str]]:
+    with scripted_engine(tmp_path, {"/containers/json": reply([CONTAINER])}) as environment:
+        yield environment
+
+
+def test_quick_look_sees_what_the_sdk_sees(quick: dict[str, str]) -> None:
+    looked = look_containers(quick, "ws")
+    assert looked == list(connect_engine(quick).find_containers("ws"))
+    assert looked
+    assert (looked[0].health, dict(looked[0].ports), looked[0].exit_code) == ("healthy", {5901: 15901}, 0)
+
+
+def test_quick_look_leaves_failures_to_the_sdk(tmp_path: Path) -> None:
+    assert look_containers(at(tmp_path / "none.sock"), "ws") is None
+    with scripted_engine(tmp_path, {"/containers/json": reply({"message": "no"}, "500 No")}) as environment:
+        assert look_containers(environment, "ws") is None
+    assert look_containers({"DOCKER_HOST": "tcp://127.0.0.1:1", "HOME": str(tmp_path)}, "ws") is None

@@ -1,0 +1,106 @@
+"""What is taken over from this machine, from which file, and what is left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from builder.adapters.hostinfo import (
+    NetworkSettings,
+    find_folder,
+    find_host_facts,
+    find_network_settings,
+    render_host_files,
+)
+from builder.errors import HostError
+
+PEM = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    (tmp_path / "etc").mkdir()
+    return tmp_path / "etc"
+
+
+def test_facts_name_the_folder_and_the_caller(tmp_path: Path, etc: Path) -> None:
+    (etc / "timezone").write_text("Europe/Berlin\n")
+    facts = find_host_facts(tmp_path, environ={"HOME": "/home/me"}, etc=etc)
+    assert (facts.folder, facts.workspace, facts.home) == (tmp_path.name, str(tmp_path), "/home/me")
+    assert facts.arch in {"amd64", "arm64"}
+    assert facts.timezone == "Europe/Berlin"
+
+
+def test_time_zone_comes_from_tz_or_where_localtime_leads(tmp_path: Path, etc: Path) -> None:
+    (etc / "localtime").symlink_to("/usr/share/zoneinfo/Asia/Tokyo")
+    assert find_host_facts(tmp_path, environ={}, etc=etc).timezone == "Asia/Tokyo"
+    assert find_host_facts(tmp_path, environ={"TZ": ":Asia/Seoul"}, etc=etc).timezone == "Asia/Seoul"
+    assert find_host_facts(tmp_path, environ={"TZ": "<+03>-3"}, etc=etc).timezone == "Asia/Tokyo"
+
+
+def test_xdg_folders_have_defaults_and_ignore_relative_ones() -> None:
+    assert find_folder("XDG_STATE_HOME", ".local/state", {"HOME": "/h"}) == Path("/h/.local/state")
+    assert find_folder("XDG_STATE_HOME", ".local/state", {"HOME": "/h", "XDG_STATE_HOME": "x"}) == Path(
+        "/h/.local/state"
+    )
+    assert find_folder("XDG_STATE_HOME", ".local/state", {"HOME": "/h", "XDG_STATE_HOME": "/s"}) == Path("/s")
+
+
+def test_a_machine_without_settings_hands_on_nothing(tmp_path: Path, etc: Path) -> None:
+    settings = find_network_settings(environ={"HOME": str(tmp_path)}, etc=etc)
+    assert settings == NetworkSettings()
+    assert {name: file.data for name, file in render_host_files(settings).items()} == {"apt.conf": b"", "npmrc": b""}
+
+
+def test_settings_of_pip_and_npm_are_taken_over_and_tokens_are_not(tmp_path: Path, etc: Path) -> None:
+    (tmp_path / ".config/pip").mkdir(parents=True)
+    (etc / "pip.conf").write_text("[global]\nindex-url = https://old.example/simple\n")
+    (tmp_path / ".config/pip/pip.conf").write_text("[global]\nindex-url = https://new.example/simple\n")
+    (tmp_path / "ca.pem").write_bytes(PEM)
+    (tmp_path / ".npmrc").write_text(
+        "; mine\nregistry=https://${WHO}.example/npm/\n//npm.example/:_authToken=geheim\ncafile="
+        + str(tmp_path / "ca.pem")
+    )
+    settings = find_network_settings(environ={"HOME": str(tmp_path), "WHO": "npm"}, etc=etc)
+    assert settings.pip_index == "https://new.example/simple"
+    assert settings.npm_registry == "https://npm.example/npm/"
+    assert settings.ca_bundle == PEM
+    files = render_host_files(settings)
+    assert files["ca.crt"].data == PEM
+    assert files["npmrc"].data == b"registry=https://npm.example/npm/\ncafile=/run/devbox-host/ca.crt\n"
+
+
+def test_variables_win_over_files(tmp_path: Path, etc: Path) -> None:
+    (etc / "pip.conf").write_text("[global]\nindex-url = https://old.example/simple\n")
+    environ = {
+        "HOME": str(tmp_path),
+        "PIP_INDEX_URL": "https://env.example/simple",
+        "npm_config_registry": "https://n/",
+    }
+    settings = find_network_settings(environ=environ, etc=etc)
+    assert (settings.pip_index, settings.npm_registry) == ("https://env.example/simple", "https://n/")
+
+
+def test_proxies_reach_apt_and_npm_but_loopback_ones_do_not(tmp_path: Path, etc: Path) -> None:
+    environ = {"HOME": str(tmp_path), "HTTP_PROXY": "http://proxy.example:3128", "https_proxy": "http://127.0.0.1:3128"}
+    settings = find_network_settings(environ=environ, etc=etc)
+    assert settings.proxies == {"http_proxy": "http://proxy.example:3128", "https_proxy": "http://127.0.0.1:3128"}
+    files = render_host_files(settings)
+    assert files["apt.conf"].data == b'Acquire::http::Proxy "http://proxy.example:3128";\n'
+    assert files["npmrc"].data == b"proxy=http://proxy.example:3128\n"
+
+
+def test_a_setting_cannot_break_out_of_its_line() -> None:
+    for value in ('http://x";\nmalicious', "http://x y", "http://x\n"):
+        with pytest.raises(HostError):
+            render_host_files(NetworkSettings(proxies={"http_proxy": value}))
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate", PEM + b"-----BEGIN PRIVATE KEY-----"])
+def test_a_ca_file_that_is_none_is_an_error(tmp_path: Path, etc: Path, content: bytes | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(HostError, match="SSL_CERT_FILE"):
+        find_network_settings(environ={"HOME": str(tmp_path), "SSL_CERT_FILE": str(file)}, etc=etc)

@@ -1,0 +1,138 @@
+"""Secrets are made once, kept private, and only real public keys get in."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from builder.adapters.keys import ALPHABET, KeyStore, parse_public_key
+from builder.errors import ConfigError, HostError
+
+HERE = Path("/some/workspace")
+
+
+def public_key(kind: str = "ssh-ed25519", comment: str = "me") -> str:
+    blob = struct.pack(">I", len(kind)) + kind.encode() + struct.pack(">I", 32) + bytes(32)
+    return f"{kind} {base64.b64encode(blob).decode()} {comment}"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> KeyStore:
+    (tmp_path / "home/.ssh").mkdir(parents=True)
+    return KeyStore(tmp_path / "state", tmp_path / "home")
+
+
+def test_secrets_are_made_once_and_kept(store: KeyStore) -> None:
+    first = store.ensure("demo", HERE, ())
+    kept = {path: path.read_bytes() for path in Path(first.folder).parent.rglob("*") if path.is_file()}
+    second = store.ensure("demo", HERE, ())
+    assert first == second
+    assert kept == {path: path.read_bytes() for path in Path(first.folder).parent.rglob("*") if path.is_file()}
+    assert {path.name for path in Path(first.folder).iterdir()} == {
+        "vnc-password",
+        "ssh_host_ed25519_key",
+        "ssh_host_ed25519_key.pub",
+        "authorized_keys",
+    }
+
+
+def test_everything_is_private(store: KeyStore) -> None:
+    folder = Path(store.ensure("demo", HERE, ()).folder).parent
+    modes = {path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*")) if path.is_dir()}
+    assert modes == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()} == {0o600}
+
+
+def test_loose_permissions_are_tightened(store: KeyStore) -> None:
+    folder = Path(store.ensure("demo", HERE, ()).folder)
+    folder.chmod(0o755)
+    (folder / "vnc-password").chmod(0o644)
+    store.ensure("demo", HERE, ())
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "vnc-password").stat().st_mode & 0o777 == 0o600
+
+
+def test_two_workspaces_of_one_name_have_secrets_of_their_own(store: KeyStore) -> None:
+    first = store.ensure("demo", HERE, ())
+    other = store.ensure("demo", Path("/another/workspace"), ())
+    assert first.folder != other.folder
+    assert first.password != other.password
+
+
+def test_the_password_fits_vncauth_and_can_be_rotated(store: KeyStore) -> None:
+    keys = store.ensure("demo", HERE, ())
+    assert len(keys.password.reveal()) == 8
+    assert set(keys.password.reveal()) <= set(ALPHABET)
+    assert len(ALPHABET) == len(set(ALPHABET)) == 55
+    fresh = store.rotate_password("demo", HERE)
+    assert fresh != keys.password
+    assert store.ensure("demo", HERE, ()).password == fresh
+
+
+def test_rotating_before_there_is_one_is_an_error(store: KeyStore) -> None:
+    with pytest.raises(HostError, match="no password yet"):
+        store.rotate_password("demo", HERE)
+
+
+def test_without_keys_of_the_person_a_pair_is_made_that_ssh_can_read(store: KeyStore) -> None:
+    keys = store.ensure("demo", HERE, ())
+    assert keys.identity is not None
+    made = paramiko.Ed25519Key.from_private_key_file(keys.identity)
+    assert made.get_base64() in (Path(keys.folder) / "authorized_keys").read_text()
+    host = paramiko.Ed25519Key.from_private_key_file(str(Path(keys.folder) / "ssh_host_ed25519_key"))
+    assert Path(keys.known_hosts).read_text() == f"* ssh-ed25519 {host.get_base64()}\n"
+    assert not (Path(keys.folder) / "id_ed25519").exists()
+
+
+def test_the_persons_own_keys_are_taken_and_odd_ones_left_out(tmp_path: Path, store: KeyStore) -> None:
+    ssh = tmp_path / "home/.ssh"
+    (ssh / "id_ed25519.pub").write_text(f"{public_key()}\n")
+    (ssh / "id_dsa.pub").write_text("ssh-dss AAAA me\n")
+    (ssh / "limited.pub").write_text(f'command="/bin/true" {public_key(comment="other")}\n')
+    keys = store.ensure("demo", HERE, ())
+    assert keys.identity is None
+    assert (Path(keys.folder) / "authorized_keys").read_text() == f"{public_key()}\n"
+
+
+def test_keys_of_the_config_are_lines_or_paths_and_replace_the_persons(tmp_path: Path, store: KeyStore) -> None:
+    (tmp_path / "home/.ssh/id_ed25519.pub").write_text(f"{public_key(comment='own')}\n")
+    (tmp_path / "home/team.pub").write_text(f"# team\n{public_key(comment='a')}\n{public_key(comment='b')}\n")
+    keys = store.ensure("demo", HERE, (public_key(comment="c"), "~/team.pub"))
+    lines = (Path(keys.folder) / "authorized_keys").read_text().splitlines()
+    assert lines == [public_key(comment=name) for name in "cab"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "ssh-ed25519",
+        "ssh-ed25519 !!!!",
+        "ssh-ed25519 AAAA",
+        "ssh-dss AAAAB3NzaC1kc3M=",
+        f'command="x" {public_key()}',
+        f"no-pty {public_key()}",
+        public_key("ssh-rsa").replace("ssh-rsa", "ssh-ed25519", 1),
+    ],
+)
+def test_what_is_no_plain_public_key_is_refused(line: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_public_key(line, where="x")
+
+
+def test_a_private_key_named_in_the_config_is_refused(tmp_path: Path, store: KeyStore) -> None:
+    (tmp_path / "home/id").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    with pytest.raises(ConfigError, match="private key"):
+        store.ensure("demo", HERE, ("~/id",))
+
+
+def test_secrets_are_not_written_behind_a_link(tmp_path: Path, store: KeyStore) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "state/devbox").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(HostError, match="link"):
+        store.ensure("demo", HERE, ())

@@ -1,0 +1,173 @@
+"""`.workstation/` holds what was rendered and nothing else of ours; one process at a time changes it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+
+from builder.adapters.workspace import Holder, Workspace
+from builder.errors import DevboxError, HostError, Interrupted, LockError
+from builder.model import Answers, BaseAnswer, RenderedFile, Retrieval, State, Substitution
+
+STATE = State(
+    ports={"vnc": 5901, "ssh": 2223},
+    answers=Answers(
+        question="q",
+        base=BaseAnswer(name="debian-12", reference="r", how=Retrieval.BOOTSTRAP, identity="i"),
+        absent=("oh-my-zsh",),
+        substitutions=(Substitution(what="base", wanted="a", got="b", reason="c"),),
+    ),
+    fingerprint="f",
+    plan="p",
+    spec="s",
+)
+
+
+def tree(**files: str) -> dict[str, RenderedFile]:
+    return {name.replace("__", "/"): RenderedFile(data=text.encode()) for name, text in files.items()}
+
+
+def names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_reading_makes_nothing(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    assert space.read_config() is None
+    assert space.load_state() == State()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_state_is_remembered(tmp_path: Path) -> None:
+    Workspace(tmp_path).save_state(STATE)
+    assert Workspace(tmp_path).load_state() == STATE
+    assert (tmp_path / ".workstation/.gitignore").read_text() == "*\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"format": 1}', '{"format": "1"}', '{"format": 1, "ports": {"a": 70000}}']
+)
+def test_damaged_state_is_a_lock_error_with_a_hint(tmp_path: Path, text: str) -> None:
+    space = Workspace(tmp_path)
+    space.save_state(STATE)
+    (tmp_path / ".workstation/state.json").write_text(text)
+    with pytest.raises(LockError, match="damaged") as caught:
+        space.load_state()
+    assert caught.value.hint
+
+
+def test_state_of_a_newer_devbox_is_refused(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    space.save_state(STATE)
+    (tmp_path / ".workstation/state.json").write_text('{"format": 2}')
+    with pytest.raises(LockError, match="newer devbox"):
+        space.load_state()
+
+
+def test_a_second_tree_replaces_the_first_and_leaves_equal_files_alone(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    folder = tmp_path / ".workstation"
+    space.write_tree(tree(Dockerfile="1", rootfs__a__b="2", gone__c="3"))
+    before = (folder / "Dockerfile").stat()
+    space.write_tree(tree(Dockerfile="1", rootfs__a__b="changed"))
+    after = (folder / "Dockerfile").stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    assert names(folder) == {".gitignore", "manifest.json", "Dockerfile", "rootfs/a/b"}
+    assert (folder / "rootfs/a/b").read_text() == "changed"
+    assert not (folder / "gone").exists()
+
+
+def test_executable_files_stay_executable(tmp_path: Path) -> None:
+    Workspace(tmp_path).write_tree({"run": RenderedFile(data=b"#!", executable=True)})
+    assert (tmp_path / ".workstation/run").stat().st_mode & 0o777 == 0o755
+
+
+def test_files_of_others_are_kept(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    space.write_tree(tree(a="1", b="2"))
+    (tmp_path / ".workstation/mine").write_text("x")
+    (tmp_path / ".workstation/b").write_text("changed by a person")
+    space.write_tree(tree(a="1"))
+    assert names(tmp_path / ".workstation") == {".gitignore", "manifest.json", "a", "b", "mine"}
+
+
+@pytest.mark.parametrize("name", ["../out", "/abs", "lock", "state.json", "a/../../b"])
+def test_names_that_lead_out_or_are_taken_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(HostError):
+        Workspace(tmp_path).write_tree({name: RenderedFile(data=b"")})
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    space = Workspace(tmp_path)
+    space.write_tree(tree(a="1"))
+    (tmp_path / ".workstation/rootfs").symlink_to(outside)
+    with pytest.raises(HostError, match="behind a link"):
+        space.write_tree(tree(rootfs__x="1"))
+    assert list(outside.iterdir()) == []
+
+
+def test_a_workspace_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".workstation").symlink_to("elsewhere")
+    with pytest.raises(DevboxError, match="link"):
+        Workspace(tmp_path).save_state(STATE)
+
+
+def test_remove_takes_all_of_it_and_nothing_else(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    (tmp_path / "devbox.yaml").write_text("{}")
+    space.write_tree(tree(a="1"))
+    with space.lock("down"):
+        space.remove()
+    space.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["devbox.yaml"]
+    assert space.read_config() == b"{}"
+
+
+def _hold(folder: str, held: Event) -> None:
+    with Workspace(Path(folder)).lock("up"):
+        held.set()
+        threading.Event().wait(60)
+
+
+def test_a_second_one_waits_and_says_for_whom_until_the_first_one_dies(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    first = context.Process(target=_hold, args=(str(tmp_path), held), daemon=True)
+    first.start()
+    assert held.wait(20)
+    said: list[Holder | None] = []
+
+    def on_wait(holder: Holder | None) -> None:
+        said.append(holder)
+        first.kill()
+
+    with Workspace(tmp_path, on_wait=on_wait).lock("down"):
+        pass
+    assert len(said) == 1
+    holder = said[0]
+    assert holder is not None
+    assert (holder.pid, holder.verb) == (first.pid, "up")
+    assert "`devbox up`" in str(holder)
+    first.join()
+
+
+def test_waiting_can_be_given_up(tmp_path: Path) -> None:
+    with Workspace(tmp_path).lock("up"):
+        second = Workspace(tmp_path, stopped=lambda: True)
+        with pytest.raises(Interrupted), second.lock("down"):
+            pass
+
+
+def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    with pytest.raises(HostError), space.lock("up"):
+        raise HostError("x")
+    with Workspace(tmp_path, stopped=lambda: True).lock("up"):
+        pass
