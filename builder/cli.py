@@ -297,7 +297,12 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     _print_status(found)
 
 
-WAYS = {"web": "devbox open", "vnc": "devbox open vnc, devbox password", "ssh": "devbox shell", "dev": "your dev server"}
+WAYS = {
+    "web": "devbox open",
+    "vnc": "devbox open vnc, devbox password",
+    "ssh": "devbox shell",
+    "dev": "your dev server",
+}
 
 
 def _print_status(found: Status) -> None:
@@ -342,9 +347,7 @@ def logs(
 
 
 @app.command()
-def screenshot(
-    context: typer.Context, file: Annotated[Path, typer.Argument(help="Where the PNG goes.")]
-) -> None:
+def screenshot(context: typer.Context, file: Annotated[Path, typer.Argument(help="Where the PNG goes.")]) -> None:
     """Take a real picture of the desktop, through VNC."""
     from builder.tasks.access import find_host_port
     from builder.wiring import take_picture
@@ -379,7 +382,12 @@ def _run(context: typer.Context, command: list[str]) -> NoReturn:
         user = settings.user.name
         terminal = {"TERM": os.environ.get("TERM", "xterm-256color")} if sys.stdin.isatty() else {}
         code = run_inside(
-            ours, settings.name, user, command, workdir=f"/home/{user}", environment={"HOME": f"/home/{user}", **terminal}
+            ours,
+            settings.name,
+            user,
+            command,
+            workdir=f"/home/{user}",
+            environment={"HOME": f"/home/{user}", **terminal},
         )
     raise typer.Exit(code)
 

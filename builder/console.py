@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Report = Callable[[Event], None]
 
 MARKS: Final[Mapping[str, str]] = {"info": "·", "warning": "!", "done": "✓"}
-STATE_MARKS: Final[Mapping[str, str]] = {"running": "…", "cached": "=", "done": "✓", "failed": "✗"}
+STATE_MARKS: Final[Mapping[str, str]] = {"running": "…", "cached": "=", "done": "✓", "failed": "✗", "canceled": "-"}
 PLAIN_EVERY_S: Final = 5.0
 
 

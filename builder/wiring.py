@@ -74,11 +74,7 @@ def connect(environment: Mapping[str, str]) -> Engine:
 
     class BuildingEngine(SdkEngine):
         def build(
-            self,
-            tree: RenderedTree,
-            folders: Mapping[str, Path],
-            tag: str,
-            on_event: Callable[[BuildEvent], None],
+            self, tree: RenderedTree, folders: Mapping[str, Path], tag: str, on_event: Callable[[BuildEvent], None]
         ) -> str:
             return build_image(self, read_context(tree, folders), tag=tag, on_event=on_event)
 

@@ -94,7 +94,7 @@ class Vertex:
     name: str = ""
     state: str = ""
     error: str = ""
-    partial: str = ""  # a line that has no end yet
+    partial: dict[int, str] = field(default_factory=dict)  # stream -> a line that has no end yet
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
 
 
@@ -111,7 +111,8 @@ class Trace:
         for message in moved:  # names first: logs of the same message refer to them
             self._vertex(message.text(1)).name = message.text(3)
         for message in response.messages(3):
-            yield from self._log(self._vertex(message.text(1)), message.data(4).decode(errors="replace"))
+            text = message.data(4).decode(errors="replace")
+            yield from self._log(self._vertex(message.text(1)), text, message.number(3))
         for message in response.messages(2):
             yield from self._status(message)
         for message in response.messages(4):
@@ -133,15 +134,16 @@ class Trace:
         state = _state(cached=bool(message.number(4)), started=started, completed=completed, error=vertex.error)
         if state == vertex.state or not state:
             return
-        if completed is not None and vertex.partial:
-            yield from self._log(vertex, "\n")
+        if completed is not None:
+            for stream in list(vertex.partial):
+                yield from self._log(vertex, "\n", stream)
         vertex.state = state
         seconds = (completed or 0.0) - (started or 0.0) if completed and started else 0.0
         yield BuildEvent(vertex=vertex.name, state=state, seconds=max(0.0, seconds))
 
-    def _log(self, vertex: Vertex, text: str) -> Iterator[BuildEvent]:
+    def _log(self, vertex: Vertex, text: str, stream: int = 0) -> Iterator[BuildEvent]:
         """VertexLog { vertex=1 timestamp=2 stream=3 msg=4 }, cut anywhere; of a redrawn line the last state counts."""
-        *whole, vertex.partial = (vertex.partial + text).split("\n")
+        *whole, vertex.partial[stream] = (vertex.partial.get(stream, "") + text).split("\n")
         for raw in whole:
             line = raw.rstrip("\r").rpartition("\r")[2]
             if line.strip():

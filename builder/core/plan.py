@@ -51,7 +51,10 @@ def make_plan(
             f"{LABEL_PREFIX}base": answers.base.name,
             f"{LABEL_PREFIX}requested-base": requested_base,
             f"{LABEL_PREFIX}steps": canonical_json({step.name: [step.id[:12], step.summary] for step in steps}),
-            f"{LABEL_PREFIX}substitutions": canonical_json(substitutions),
+            # Without the reasons, which are this machine's: the same image is built elsewhere for others.
+            f"{LABEL_PREFIX}substitutions": canonical_json(
+                [[item.what, item.wanted, item.got] for item in substitutions]
+            ),
         },
         substitutions=substitutions,
         user=resolved.user,
@@ -116,7 +119,7 @@ def _make_steps(resolved: Resolved, answers: Answers, rootfs: Mapping[str, Rende
     added = [tool for tool in resolved.tools if not tool.from_profile and tool.apt]
     apt = [_apt_step("apt", ours, base)] if any(tool.apt for tool in ours) else []
     for tool in added:
-        apt.append(_apt_step(f"apt:{tool.name}", [tool], apt[-1] if apt else base))
+        apt.append(_apt_step(f"apt:{tool.name.removeprefix('apt:')}", [tool], apt[-1] if apt else base))
     artifacts = [_artifact_step(tool, base) for tool in resolved.tools if _has_artifact(tool, answers)]
     node = next((step for step in artifacts if step.name == "node"), None)
     npm = [_npm_step(tool, base, node) for tool in resolved.tools if tool.npm]

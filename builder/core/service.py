@@ -12,11 +12,12 @@ from typing import Final
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from builder.core.canonical import content_id
+from builder.core.canonical import canonical_json, content_id
 from builder.model import HealthSpec, Plan, PublishedPort, Runtime, ServiceSpec, VolumeSpec
 
 LABEL_PLAN: Final = "dev.devbox.plan"
 LABEL_SPEC: Final = "dev.devbox.spec"
+LABEL_SUBSTITUTIONS: Final = "dev.devbox.substitutions"
 LABEL_WORKSPACE: Final = "dev.devbox.workspace"
 
 
@@ -93,7 +94,12 @@ def make_service(plan: Plan, runtime: Runtime, site: Site, static: str) -> Servi
 
 def _labels(spec: ServiceSpec, plan: Plan, site: Site) -> Mapping[str, str]:
     """Labels by which we, and people, find a workstation again. The id of the spec says when to make it anew."""
-    return {LABEL_PLAN: plan.id, LABEL_SPEC: content_id(spec), LABEL_WORKSPACE: site.workspace}
+    return {
+        LABEL_PLAN: plan.id,
+        LABEL_SPEC: content_id({"spec": spec, "plan": plan.id}),
+        LABEL_SUBSTITUTIONS: canonical_json(plan.substitutions),
+        LABEL_WORKSPACE: site.workspace,
+    }
 
 
 def _publish(runtime: Runtime, site: Site) -> tuple[PublishedPort, ...]:

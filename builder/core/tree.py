@@ -84,4 +84,5 @@ def check_path(path: str) -> None:
 
 def stays_inside(path: str, target: str) -> bool:
     """Whether a link at `path` leads to somewhere below the root of its tree; an absolute target counts from there."""
-    return not normpath(join(dirname(path), target.lstrip("/") if target.startswith("/") else target)).startswith("..")
+    leads_to = normpath(target.lstrip("/") if target.startswith("/") else join(dirname(path), target))
+    return leads_to != ".." and not leads_to.startswith("../")

@@ -9,7 +9,18 @@ from collections.abc import Callable
 
 from builder.core.canonical import content_id
 from builder.errors import ConfigError, EngineError
-from builder.model import Base, BaseAnswer, Note, Resolved, Retrieval, StepProgress, Substitution, TaskEnded, TaskStarted
+from builder.model import (
+    Base,
+    BaseAnswer,
+    LogLine,
+    Note,
+    Resolved,
+    Retrieval,
+    StepProgress,
+    Substitution,
+    TaskEnded,
+    TaskStarted,
+)
 from builder.tasks.interfaces import Context, Engine, Progress
 
 # Raise it when the way a base is bootstrapped changes what is in it.
@@ -52,11 +63,12 @@ def _find(context: Context, engine: Engine, base: Base, arch: str) -> tuple[Base
         identity = image.digests[0] if image.digests else image.id
         return BaseAnswer(name=base.name, reference=base.image, how=Retrieval.PULL, identity=identity), ()
     except EngineError as error:
-        refused = f"{base.image} cannot be pulled: {error.message}"
+        context.report(LogLine(name="base", text=error.message))
+        refused = f"{base.image} cannot be pulled"
     if (reason := context.sources.can_bootstrap(base)) is None:
         context.report(Note(text=f"{base.image} cannot be pulled here; {base.name} is bootstrapped from an apt mirror"))
         return bootstrapped, ()
-    return None, (refused, f"it cannot be bootstrapped: {reason}")
+    return None, (refused, reason)
 
 
 def _pull_progress(context: Context, base: Base) -> Progress:
@@ -83,9 +95,7 @@ def ensure_base(context: Context, base: Base, answer: BaseAnswer, arch: str) -> 
         for note in context.sources.bootstrap(base, arch, tar, _line_progress(context)):
             context.report(Note(text=note, level="warning"))
         engine.import_tar(tar, answer.reference, {"dev.devbox.base": base.name})
-    context.report(
-        TaskEnded(name="base", text=f"{base.name} bootstrapped", seconds=context.clock.now() - started)
-    )
+    context.report(TaskEnded(name="base", text=f"{base.name} bootstrapped", seconds=context.clock.now() - started))
 
 
 def _line_progress(context: Context) -> Callable[[str], None]:

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING
 from builder.core.plan import LABEL_PREFIX, explain_difference
 from builder.core.progress import AptProgress, map_steps
 from builder.errors import BuildError
-from builder.model import BuildEvent, ImageView, LogLine, Note, Plan, ResolvedTool, Step, StepProgress, TaskEnded, TaskStarted
+from builder.model import (
+    BuildEvent,
+    ImageView,
+    LogLine,
+    Note,
+    Plan,
+    ResolvedTool,
+    Step,
+    StepProgress,
+    TaskEnded,
+    TaskStarted,
+)
 from builder.tasks.base import ensure_base
 from builder.tasks.prepare import Prepared, download_progress
 

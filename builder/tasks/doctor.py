@@ -63,10 +63,15 @@ def _engine(context: Context) -> Iterator[Finding]:
     except EngineError as error:
         yield Finding(level="error", topic="engine", text=error.message, hint=error.hint)
         return
-    yield Finding(level="ok", topic="engine", text=f"{version.version} (API {version.api}, {version.storage}) at {version.host}")
+    yield Finding(
+        level="ok", topic="engine", text=f"{version.version} (API {version.api}, {version.storage}) at {version.host}"
+    )
     if not version.buildkit:
         yield Finding(
-            level="error", topic="buildkit", text="this engine has no BuildKit", hint="Docker Engine 20.10 or newer has it"
+            level="error",
+            topic="buildkit",
+            text="this engine has no BuildKit",
+            hint="Docker Engine 20.10 or newer has it",
         )
     if _major(version.version) < 28:
         yield Finding(
@@ -136,5 +141,8 @@ def _sources(host: HostLook) -> Iterator[Finding]:
             yield Finding(level="ok", topic="source", text=f"{name} is reachable")
         else:
             yield Finding(
-                level="error", topic="source", text=f"{name} cannot be reached: {reason}", hint="check proxy, mirror and CA"
+                level="error",
+                topic="source",
+                text=f"{name} cannot be reached: {reason}",
+                hint="check proxy, mirror and CA",
             )

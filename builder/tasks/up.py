@@ -162,7 +162,8 @@ def wait_ready(context: Context, container: str) -> dict[str, float]:
 def _not_ready(container: str, failures: list[dict[str, object]]) -> NotReadyError:
     if not failures:
         return NotReadyError(
-            f"{container} ended before it was ready", hint="`devbox logs` shows what it said; `devbox doctor` looks at the host"
+            f"{container} ended before it was ready",
+            hint="`devbox logs` shows what it said; `devbox doctor` looks at the host",
         )
     words = [f"{item['phase']}: {item['failed']}" for item in failures]
     tail = [str(line) for item in failures for line in _lines(item.get("log"))]

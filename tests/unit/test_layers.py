@@ -24,7 +24,18 @@ ALLOWED = {
     "__main__": {"cli"},
     "__init__": set(),
 }
-EFFECTS = {"docker", "paramiko", "requests", "testinfra", "subprocess", "socket", "http", "urllib", "shutil", "tempfile"}
+EFFECTS = {
+    "docker",
+    "paramiko",
+    "requests",
+    "testinfra",
+    "subprocess",
+    "socket",
+    "http",
+    "urllib",
+    "shutil",
+    "tempfile",
+}
 IMPURE_FOR_CORE = EFFECTS | {"os", "time", "random", "secrets", "pathlib", "datetime", "io"}
 # The engine's SDK belongs to one package each.
 OWNERS = {"docker": "builder/adapters/engine", "requests": "builder/adapters/engine"}

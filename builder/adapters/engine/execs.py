@@ -186,5 +186,5 @@ def _feed(wire: socket.socket, data: bytes) -> None:
     try:
         wire.sendall(data)
         wire.shutdown(socket.SHUT_WR)
-    except (BrokenPipeError, ConnectionResetError):
+    except OSError:  # it ended first, and the connection with it
         return

@@ -5,6 +5,7 @@ Owns the sentences and hints. Must not retry or decide anything.
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,14 +45,14 @@ def explained(doing: str, host: EngineHost) -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         raise answer_error(doing, error.status_code or 0, str(error.explanation or error), host) from error
-    except (requests.exceptions.RequestException, docker.errors.DockerException, HTTPException, OSError) as error:
-        raise wire_error(doing, error, host) from error
-    except ValueError as error:  # json: half an answer, or none of an engine
+    except (requests.exceptions.JSONDecodeError, json.JSONDecodeError) as error:
         raise EngineError(
             f"{doing}: the answer cannot be read ({error})",
             where=host.url,
             hint="is this address really a container engine? its log says more",
         ) from error
+    except (requests.exceptions.RequestException, docker.errors.DockerException, HTTPException, OSError) as error:
+        raise wire_error(doing, error, host) from error
 
 
 def answer_error(doing: str, status: int, text: str, host: EngineHost) -> EngineError:

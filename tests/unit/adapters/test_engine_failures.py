@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,8 +19,10 @@ from builder.adapters.engine.client import Engine, connect_engine
 from builder.adapters.engine.host import find_host
 from builder.adapters.engine_look import look_containers
 from builder.errors import BuildError, EngineError
-from builder.model import BuildEvent
 from tests.unit.adapters.scripted_engine import VERSION, chunked, reply, scripted_engine
+
+if TYPE_CHECKING:
+    from builder.model import BuildEvent
 
 
 def failure(environment: dict[str, str]) -> EngineError:
@@ -74,7 +77,11 @@ def test_forbidden_socket_says_which_group(tmp_path: Path, monkeypatch: pytest.M
 def test_engine_that_accepts_and_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "ANSWER_S", 1.0)
     release = threading.Event()
-    with scripted_engine(tmp_path, {"/version": lambda _connection, _line: release.wait(10) and None}) as environment:
+
+    def never(_connection: socket.socket, _line: str) -> None:
+        release.wait(10)
+
+    with scripted_engine(tmp_path, {"/version": never}) as environment:
         began = time.monotonic()
         error = failure(environment)
         assert time.monotonic() - began < 3
@@ -154,10 +161,7 @@ def build(engine: Engine, events: list[BuildEvent]) -> str:
 
 def test_build_that_fails_after_200_is_an_error(tmp_path: Path, events: list[BuildEvent]) -> None:
     answer = chunked({"errorDetail": {"message": "boom"}, "error": "boom"})
-    with (
-        scripted_engine(tmp_path, {"/build": answer}) as environment,
-        pytest.raises(BuildError, match="boom"),
-    ):
+    with scripted_engine(tmp_path, {"/build": answer}) as environment, pytest.raises(BuildError, match="boom"):
         build(connect_engine(environment), events)
 
 
@@ -231,14 +235,14 @@ def quick(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def test_quick_look_sees_what_the_sdk_sees(quick: dict[str, str]) -> None:
-    looked = look_containers(quick, "ws")
+    looked = look_containers(quick, "dev.devbox.plan=p")
     assert looked == list(connect_engine(quick).find_containers("ws"))
     assert looked
     assert (looked[0].health, dict(looked[0].ports), looked[0].exit_code) == ("healthy", {5901: 15901}, 0)
 
 
 def test_quick_look_leaves_failures_to_the_sdk(tmp_path: Path) -> None:
-    assert look_containers(at(tmp_path / "none.sock"), "ws") is None
+    assert look_containers(at(tmp_path / "none.sock"), "any") is None
     with scripted_engine(tmp_path, {"/containers/json": reply({"message": "no"}, "500 No")}) as environment:
-        assert look_containers(environment, "ws") is None
-    assert look_containers({"DOCKER_HOST": "tcp://127.0.0.1:1", "HOME": str(tmp_path)}, "ws") is None
+        assert look_containers(environment, "any") is None
+    assert look_containers({"DOCKER_HOST": "tcp://127.0.0.1:1", "HOME": str(tmp_path)}, "any") is None
