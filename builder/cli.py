@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="devbox",
     help="Containerised developer workstations: from an empty folder to a usable Linux desktop in one command.",
-    no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -308,7 +307,7 @@ WAYS = {
 def _print_status(found: Status) -> None:
     say()
     for name, address in found.endpoints.items():
-        say(f"  {name:<8}  {address:<32}  {WAYS.get(name, '')}".rstrip())
+        say(f"  {name:<8}  {address:<32}  {WAYS.get(name.partition('-')[0], '')}".rstrip())
     say(f"  {'image':<8}  {found.image}")
     for item in found.substitutions:
         say(f"  {'instead':<8}  {item['what']}: {item['got']} in place of {item['wanted']} ({item['reason']})")
@@ -381,14 +380,7 @@ def _run(context: typer.Context, command: list[str]) -> NoReturn:
         settings = load_config(ours)
         user = settings.user.name
         terminal = {"TERM": os.environ.get("TERM", "xterm-256color")} if sys.stdin.isatty() else {}
-        code = run_inside(
-            ours,
-            settings.name,
-            user,
-            command,
-            workdir=f"/home/{user}",
-            environment={"HOME": f"/home/{user}", **terminal},
-        )
+        code = run_inside(ours, settings.name, user, command, workdir=f"/home/{user}", environment=terminal)
     raise typer.Exit(code)
 
 
@@ -502,26 +494,29 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def main() -> NoReturn:
     """Run the command line; every foreseeable failure ends as a message and the exit code of its family."""
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(run(lambda: app(standalone_mode=False)))
+    sys.exit(run(lambda: app(sys.argv[1:] or ["--help"], standalone_mode=False)))
 
 
 def run(command: Callable[[], object]) -> int:
-    import click
-
     try:
         result = command()
         return result if isinstance(result, int) else 0
     except DevboxError as error:
         typer.echo(f"error: {error}", err=True)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted", err=True)
         return Interrupted.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output went away (`devbox logs | head`): not a failure of ours.
+    except typer.TyperException as error:  # a wrong option, verb or argument
+        typer.echo(
+            f"error: {error.format_message()}\nhint: `devbox --help` and `devbox VERB --help` show what there is",
+            err=True,
+        )
+        return ConfigError.exit_code
+    except SystemExit as end:
+        # What typer makes of a reader that went away (`devbox logs | head`): not a failure of ours.
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

@@ -9,21 +9,32 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.adapters import clock
 from builder.adapters.assets import data_root, load_assets, stamp_assets
-from builder.adapters.hostinfo import find_folder, find_home, find_host_facts, find_network_settings
+from builder.adapters.hostinfo import (
+    NetworkSettings,
+    find_folder,
+    find_home,
+    find_host_facts,
+    find_network_settings,
+    read_ca,
+)
 from builder.adapters.workspace import CONFIG, Holder, Workspace
 from builder.model import Note
 from builder.tasks.interfaces import Context, Engine, Report
 
 if TYPE_CHECKING:
+    from builder.core.config import Config
+    from builder.core.facts import HostFacts
+    from builder.model import BuildEvent, RenderedTree, Secret
     from builder.tasks.doctor import HostLook
     from builder.tasks.status import Status
-    from builder.model import BuildEvent, RenderedTree, Secret
 
 ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
 
@@ -45,23 +56,46 @@ def make_context(directory: Path, report: Report, environment: Mapping[str, str]
     from builder.adapters.keys import KeyStore
     from builder.adapters.ports import HostPorts
     from builder.adapters.sources import HostSources
+    from builder.core.config import parse_config
 
     workspace = open_workspace(directory, report)
     written = workspace.read_config()
+    facts = find_host_facts(workspace.root)
+    stopping = threading.Event()
     return Context(
-        facts=find_host_facts(workspace.root),
+        facts=facts,
         config_text=written,
         config_file=CONFIG,
         assets=load_assets(),
         workspace=workspace,
         engine=functools.cache(functools.partial(connect, environment)),
         sources=HostSources(
-            find_folder("XDG_CACHE_HOME", ".cache") / "devbox", network=find_network_settings, apt_mirrors={}
+            find_folder("XDG_CACHE_HOME", ".cache") / "devbox",
+            settings=functools.cache(lambda: find_settings(parse_config(written, file=CONFIG, defaults=facts), facts)),
+            stopped=stopping.is_set,
         ),
         keys=KeyStore(find_folder("XDG_STATE_HOME", ".local/state"), find_home()),
         ports=HostPorts(),
         clock=RealClock(),
         report=report,
+        stop=stopping.set,
+    )
+
+
+def find_settings(config: Config, facts: HostFacts) -> NetworkSettings:
+    """How this machine reaches the package sources: its own settings, and over them what devbox.yaml says."""
+    from builder.core.runtime import expand_path
+
+    found = find_network_settings()
+    mirrors = config.mirrors
+    ca = expand_path(config.ca_bundle, facts) if config.ca_bundle else None
+    apt = {"debian": mirrors.apt.debian, "ubuntu": mirrors.apt.ubuntu}
+    return replace(
+        found,
+        ca_bundle=read_ca(Path(ca), "ca_bundle of devbox.yaml") if ca else found.ca_bundle,
+        npm_registry=mirrors.npm or found.npm_registry,
+        pip={name: value for name, value in {"PIP_INDEX_URL": mirrors.pypi, "PIP_CERT": ca}.items() if value},
+        apt_mirrors={name: url for name, url in apt.items() if url},
     )
 
 

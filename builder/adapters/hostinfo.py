@@ -36,8 +36,9 @@ class NetworkSettings:
 
     ca_bundle: bytes | None = None  # PEM
     npm_registry: str | None = None
-    pip_index: str | None = None
+    pip: Mapping[str, str] = field(default_factory=dict)  # variables for pip, over its own settings
     proxies: Mapping[str, str] = field(default_factory=dict)  # in lower case: http_proxy -> URL
+    apt_mirrors: Mapping[str, str] = field(default_factory=dict)  # distribution -> URL, before the apt settings
 
 
 def find_host_facts(workspace: Path, *, environ: Mapping[str, str] | None = None, etc: Path = ETC) -> HostFacts:
@@ -95,10 +96,7 @@ def find_network_settings(*, environ: Mapping[str, str] | None = None, etc: Path
     pip = _pip_settings(variables, home, etc)
     npm = _npm_settings(variables, home, etc)
     return NetworkSettings(
-        ca_bundle=_ca_bundle(variables, pip, npm),
-        npm_registry=npm.get("registry"),
-        pip_index=pip.get("index-url"),
-        proxies=_proxies(variables),
+        ca_bundle=_ca_bundle(variables, pip, npm), npm_registry=npm.get("registry"), proxies=_proxies(variables)
     )
 
 
@@ -153,11 +151,12 @@ def _ca_bundle(environ: Mapping[str, str], pip: Mapping[str, str], npm: Mapping[
     named += [("pip's cert", pip.get("cert", "")), ("npm's cafile", npm.get("cafile", ""))]
     for origin, value in named:
         if value:
-            return _read_ca(Path(value).expanduser(), origin)
+            return read_ca(Path(value).expanduser(), origin)
     return None
 
 
-def _read_ca(path: Path, origin: str) -> bytes:
+def read_ca(path: Path, origin: str) -> bytes:
+    """A bundle of certificates. Raises HostError, naming `origin`, for what is none."""
     try:
         if not path.is_file() or path.stat().st_size > MAX_CA:
             raise HostError(f"{origin} names no file of at most 4 MB", where=str(path), hint="correct or unset it")

@@ -6,7 +6,7 @@ Owns the choice of folders and mirrors only; each effect is a module of its own 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,19 +24,11 @@ if TYPE_CHECKING:
 
 
 class HostSources:
-    """`cache` is a folder of our own; `apt_mirrors` (distribution -> URL) comes from devbox.yaml."""
+    """`cache` is a folder of our own; `settings` are looked up when they are first needed."""
 
-    def __init__(
-        self,
-        cache: Path,
-        *,
-        network: Callable[[], NetworkSettings],
-        apt_mirrors: Mapping[str, str],
-        stopped: Stopped = never,
-    ) -> None:
+    def __init__(self, cache: Path, *, settings: Callable[[], NetworkSettings], stopped: Stopped = never) -> None:
         self._cache = cache
-        self._network = network
-        self._apt_mirrors = apt_mirrors
+        self._settings = settings
         self._stopped = stopped
 
     def can_bootstrap(self, base: Base) -> str | None:
@@ -61,11 +53,18 @@ class HostSources:
         source = tool.wheel or tool.archive
         if source is None:
             raise HostError("nothing is fetched for this tool", where=tool.name)
-        tree = fetch_tree(source, arch=arch, cache=self._cache, on_progress=on_progress, stopped=self._stopped)
+        tree = fetch_tree(
+            source,
+            arch=arch,
+            cache=self._cache,
+            on_progress=on_progress,
+            stopped=self._stopped,
+            pip=self._settings().pip,
+        )
         return tree.root
 
     def host_files(self) -> RenderedTree:
-        return render_host_files(self._network())
+        return render_host_files(self._settings())
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -75,4 +74,4 @@ class HostSources:
             yield Path(name)
 
     def _mirrors(self, base: Base) -> Mirrors:
-        return find_mirrors(base.distribution, override=self._apt_mirrors.get(base.distribution))
+        return find_mirrors(base.distribution, override=self._settings().apt_mirrors.get(base.distribution))

@@ -138,7 +138,7 @@ ImageReference = Annotated[
 AptPackage = Annotated[
     str, Text("the name of a Debian package", r"[a-z0-9][a-z0-9+.-]{1,99}", 100, "htop"), AfterValidator(_package)
 ]
-NPM_NAME: Final = r"(?:@[a-z0-9~-][a-z0-9._~-]{0,100}/)?[a-z0-9~][a-z0-9._~-]{0,100}"
+NPM_NAME: Final = r"(?:@[a-z0-9-][a-z0-9._-]{0,100}/)?[a-z0-9][a-z0-9._-]{0,100}"
 NPM_VERSION: Final = r"[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?"
 NpmPackage = Annotated[
     str, Text("an npm package with its exact version", f"{NPM_NAME}@{NPM_VERSION}", 214, "typescript@5.4.5")

@@ -35,7 +35,6 @@ def make_plan(
     metadata = _make_metadata(resolved)
     recipe = {name: bytes_id(text.encode()) for name, text in templates.items() if _shapes_image(name)}
     plan_id = content_id({"steps": [step.id for step in steps], "metadata": metadata, "recipe": recipe})
-    substitutions = (*answers.substitutions, *resolved.substitutions)
     return Plan(
         id=plan_id,
         image=f"devbox/{resolved.profile}:{plan_id[:12]}",
@@ -45,18 +44,14 @@ def make_plan(
         steps=steps,
         environment=_environment(resolved),
         path=tuple(entry for tool in resolved.tools for entry in tool.path),
+        # Only what follows from the id. What was asked for is the container's label: others share the image.
         labels={
             f"{LABEL_PREFIX}plan": plan_id,
             f"{LABEL_PREFIX}profile": resolved.profile,
             f"{LABEL_PREFIX}base": answers.base.name,
-            f"{LABEL_PREFIX}requested-base": requested_base,
             f"{LABEL_PREFIX}steps": canonical_json({step.name: [step.id[:12], step.summary] for step in steps}),
-            # Without the reasons, which are this machine's: the same image is built elsewhere for others.
-            f"{LABEL_PREFIX}substitutions": canonical_json(
-                [[item.what, item.wanted, item.got] for item in substitutions]
-            ),
         },
-        substitutions=substitutions,
+        substitutions=(*answers.substitutions, *resolved.substitutions),
         user=resolved.user,
         parts=tuple(rootfs_parts(resolved)),
         ports={name: port for tool in resolved.tools for name, port in tool.ports.items()},
@@ -165,7 +160,7 @@ def _npm_step(tool: ResolvedTool, base: Step, node: Step | None) -> Step:
     if tool.npm is None or node is None:
         raise RenderError(f"{tool.name} is installed by npm, so it needs the tool node", where=_origin(tool))
     options = {
-        "stage": "npm-" + tool.name.removeprefix("npm:").strip("@").replace("/", "-"),
+        "stage": _npm_stage(tool.name, tool.npm.prefix),
         "package": f"{tool.npm.package}@{tool.npm.version}",
         "prefix": tool.npm.prefix,
         "links": dict(tool.npm.links),
@@ -175,6 +170,11 @@ def _npm_step(tool: ResolvedTool, base: Step, node: Step | None) -> Step:
     return _step(
         tool.name, "npm", f"{tool.npm.package} {tool.npm.version}", _origin(tool), options, parents=[base, node]
     )
+
+
+def _npm_stage(name: str, prefix: str) -> str:
+    """Of a catalogue tool by its name, of a package of devbox.yaml by its folder: a package can be named like a tool."""
+    return f"npm.{prefix.rpartition('/')[2]}" if name.startswith("npm:") else f"npm-{name}"
 
 
 def _rootfs_step(resolved: Resolved, rootfs: Mapping[str, RenderedFile]) -> Step:

@@ -86,10 +86,21 @@ def quote_shell(value: str) -> str:
 
 
 def quote_compose(value: object) -> str:
-    """A YAML flow scalar or list, as JSON, with the `$` that Compose would interpolate doubled."""
+    """A YAML flow scalar or list, as JSON, with the `$` that Compose would interpolate doubled.
+
+    What YAML does not take as it is (line separators, C1 controls) is escaped. Source: YAML 1.2, 5.1 and 5.7.
+    """
     if isinstance(value, tuple):
         value = list(value)
-    return json.dumps(value, ensure_ascii=False).replace("$", "$$")
+    text = json.dumps(value, ensure_ascii=False).replace("$", "$$")
+    return "".join(character if character.isprintable() else _escape_yaml(character) for character in text)
+
+
+def _escape_yaml(character: str) -> str:
+    code = ord(character)
+    if 0xD800 <= code <= 0xDFFF:
+        raise RenderError("a path that is not UTF-8 cannot be written in compose.yaml", hint="rename the folder")
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 FILTERS: Final[Mapping[str, Callable[..., str]]] = {

@@ -96,13 +96,28 @@ def _make_tools(maker: _ToolMaker, selection: Selection, problems: list[Problem]
     for package in sorted(set(maker.config.apt) - installed):
         summary = f"Debian package {package}"
         yield ResolvedTool(name=f"apt:{package}", summary=summary, version=None, from_profile=False, apt=(package,))
+    problems.extend(_npm_clashes(maker.config))
     for entry in sorted(set(maker.config.npm)):
         yield _npm_extra(entry)
 
 
+def _npm_clashes(config: Config) -> Iterator[Problem]:
+    """Packages that would be installed into the same folder: two versions of one, or names that differ in signs only."""
+    taken: dict[str, str] = {}
+    for index, entry in enumerate(config.npm):
+        first = taken.setdefault(_npm_prefix(entry.rpartition("@")[0]), entry)
+        if first != entry:
+            message = f"{shown(entry)} and {shown(first)} would share a folder"
+            yield config.source.problem(("npm", index), message, hint="keep one of them")
+
+
+def _npm_prefix(package: str) -> str:
+    return "/opt/npm/" + re.sub(r"[^a-z0-9.-]+", "-", package).strip("-")
+
+
 def _npm_extra(entry: str) -> ResolvedTool:
     package, _, version = entry.rpartition("@")
-    prefix = "/opt/npm/" + re.sub(r"[^a-z0-9.-]+", "-", package).strip("-")
+    prefix = _npm_prefix(package)
     npm = NpmSource(package=package, version=version, prefix=prefix, links={}, prune=(), integrity=None)
     return ResolvedTool(
         name=f"npm:{package}",

@@ -7,7 +7,7 @@ installed. Problems are collected, not raised, so that a person sees all of them
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -79,7 +79,16 @@ class Selector:
                 path = ("tools", name) if ("tools", name) in source.keys else ("tools", index)
                 self._complain(path, f"unknown tool {shown(name)}", choose_hint(name, self._catalog.tools), of_key=True)
         known = [name for name, choice in self._config.tools.items() if choice.enabled and name in self._catalog.tools]
-        return [*known, "node"] if self._config.npm and "node" in self._catalog.tools else known
+        return [*known, *(name for name in self._implied_tools() if name in self._catalog.tools)]
+
+    def _implied_tools(self) -> Iterator[str]:
+        """Tools that another key of the config asks for."""
+        if self._config.npm:
+            yield "node"
+        if self._config.desktop.opengl:
+            yield "opengl"
+        if not self._config.locale.startswith("C."):
+            yield "locales"
 
     def _fill_slots(self, added: Iterable[str]) -> dict[str, str]:
         """slot -> tool: the profile's, unless the config names another one in `desktop.server` or in `tools`."""

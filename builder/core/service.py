@@ -17,6 +17,7 @@ from builder.model import HealthSpec, Plan, PublishedPort, Runtime, ServiceSpec,
 
 LABEL_PLAN: Final = "dev.devbox.plan"
 LABEL_SPEC: Final = "dev.devbox.spec"
+LABEL_REQUESTED_BASE: Final = "dev.devbox.requested-base"
 LABEL_SUBSTITUTIONS: Final = "dev.devbox.substitutions"
 LABEL_WORKSPACE: Final = "dev.devbox.workspace"
 
@@ -94,9 +95,14 @@ def make_service(plan: Plan, runtime: Runtime, site: Site, static: str) -> Servi
 
 def _labels(spec: ServiceSpec, plan: Plan, site: Site) -> Mapping[str, str]:
     """Labels by which we, and people, find a workstation again. The id of the spec says when to make it anew."""
+    # Without the reasons of a substitution: another wording of why must not make the container anew.
+    instead = [[item.what, item.wanted, item.got] for item in plan.substitutions]
     return {
         LABEL_PLAN: plan.id,
-        LABEL_SPEC: content_id({"spec": spec, "plan": plan.id}),
+        LABEL_REQUESTED_BASE: plan.requested_base,
+        LABEL_SPEC: content_id(
+            {"spec": spec, "plan": plan.id, "requested_base": plan.requested_base, "instead": instead}
+        ),
         LABEL_SUBSTITUTIONS: canonical_json(plan.substitutions),
         LABEL_WORKSPACE: site.workspace,
     }

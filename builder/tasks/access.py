@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from builder.errors import ConfigError, HostError, NotReadyError
-from builder.model import ContainerView, Keys, Secret
 from builder.tasks.lifecycle import find_running, find_workstation
 from builder.tasks.status import DOORS, make_endpoints
 
 if TYPE_CHECKING:
+    from builder.model import ContainerView, Keys, Secret
     from builder.tasks.interfaces import Context
 
 LOG_FOLDER: Final = "/run/devbox/log"
@@ -21,10 +21,14 @@ LOGIN_SHELL: Final = ("/bin/zsh", "-l")
 def run_inside(
     context: Context, project: str, user: str, argv: Sequence[str], *, workdir: str, environment: Mapping[str, str]
 ) -> int:
-    """Run `argv` (a login shell when empty) on this terminal as `user`; its exit code."""
+    """Run `argv` (a login shell when empty) on this terminal as `user`; its exit code.
+
+    The engine sets none of the variables that a login would; they are those of the image's `as-user`.
+    """
     container = find_running(context, project)
+    login = {"HOME": f"/home/{user}", "USER": user, "LOGNAME": user, "SHELL": LOGIN_SHELL[0]}
     return context.engine().attach(
-        container.id, list(argv) or LOGIN_SHELL, user=user, workdir=workdir, environment=environment
+        container.id, list(argv) or LOGIN_SHELL, user=user, workdir=workdir, environment={**login, **environment}
     )
 
 

@@ -21,7 +21,10 @@ from builder.model import (
     TaskEnded,
     TaskStarted,
 )
-from builder.tasks.interfaces import Context, Engine, Progress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from builder.tasks.interfaces import Context, Engine, Progress
 
 # Raise it when the way a base is bootstrapped changes what is in it.
 RECIPE = 1
@@ -30,6 +33,7 @@ RECIPE = 1
 def answer_base(context: Context, resolved: Resolved) -> tuple[BaseAnswer, tuple[Substitution, ...]]:
     """Find `resolved.base`, or what is allowed in its place. Raises ConfigError where neither can be had."""
     engine = context.engine()
+    context.report(Note(text=f"looking for the base {resolved.base.name}"))
     answer, reasons = _find(context, engine, resolved.base, resolved.arch)
     if answer is not None:
         return answer, ()
@@ -37,7 +41,7 @@ def answer_base(context: Context, resolved: Resolved) -> tuple[BaseAnswer, tuple
     if resolved.substitute is None:
         raise ConfigError(
             f"the base {resolved.base.name} cannot be had here: {why}",
-            hint="choose another `base`, make its source reachable, or allow a substitute with `base: {substitute: true}`",
+            hint="choose another `base`, make its source reachable, or allow another in its place (base.substitute)",
         )
     answer, more = _find(context, engine, resolved.substitute, resolved.arch)
     if answer is None:

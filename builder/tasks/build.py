@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,13 +79,10 @@ def _gather(context: Context, prepared: Prepared) -> Mapping[str, Path]:
         try:
             onto_engine.result()
             return {prefix: future.result() for prefix, future in trees.items()}
-        finally:
-            _cancel([onto_engine, *trees.values()])
-
-
-def _cancel(futures: list[Future[None] | Future[Path]]) -> None:
-    for future in futures:
-        future.cancel()
+        except BaseException:
+            context.stop()  # or the pool would wait for downloads that nobody wants any more
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _is_fetched(tool: ResolvedTool, prepared: Prepared) -> bool:

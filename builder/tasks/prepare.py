@@ -69,10 +69,7 @@ def read_request(context: Context) -> Request:
 def prepare(context: Context, *, ask: bool = True, again: bool = False) -> Prepared:
     """Plan and render the image. `ask=False` takes the requested base as given; `again` forgets earlier answers."""
     request = read_request(context)
-    if ask:
-        answers = _answers(context, request.resolved, again=again)
-    else:
-        answers = assume_answers(request.resolved)
+    answers = _answers(context, request.resolved, again=again) if ask else assume_answers(request.resolved)
     resolved = request.resolved
     if answers.base.name != resolved.base.name:
         resolved = resolve_config(request.config, request.catalog, context.facts, base=answers.base.name)
@@ -192,4 +189,5 @@ def _say_taken(context: Context, port: PortRequest, wanted: int, got: int) -> No
 
 
 def _holder(context: Context, port: int) -> str:
-    return context.ports.holder(port) or "another program"
+    """Who has the port: a container by its name, since the process that holds it is only the engine's proxy."""
+    return context.engine().used_ports().get(port) or context.ports.holder(port) or "another program"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from builder.core.plan import LABEL_PREFIX
 from builder.core.service import LABEL_WORKSPACE
-from builder.model import ContainerView
 
 if TYPE_CHECKING:
+    from builder.model import ContainerView
     from builder.tasks.interfaces import Context
 
 READY_FILE: Final = "/run/devbox/ready.json"

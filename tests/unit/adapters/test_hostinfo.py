@@ -63,7 +63,6 @@ def test_settings_of_pip_and_npm_are_taken_over_and_tokens_are_not(tmp_path: Pat
         + str(tmp_path / "ca.pem")
     )
     settings = find_network_settings(environ={"HOME": str(tmp_path), "WHO": "npm"}, etc=etc)
-    assert settings.pip_index == "https://new.example/simple"
     assert settings.npm_registry == "https://npm.example/npm/"
     assert settings.ca_bundle == PEM
     files = render_host_files(settings)
@@ -79,7 +78,7 @@ def test_variables_win_over_files(tmp_path: Path, etc: Path) -> None:
         "npm_config_registry": "https://n/",
     }
     settings = find_network_settings(environ=environ, etc=etc)
-    assert (settings.pip_index, settings.npm_registry) == ("https://env.example/simple", "https://n/")
+    assert settings.npm_registry == "https://n/"
 
 
 def test_proxies_reach_apt_and_npm_but_loopback_ones_do_not(tmp_path: Path, etc: Path) -> None:
