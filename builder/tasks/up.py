@@ -78,8 +78,8 @@ def bring_up(context: Context, *, fingerprint: str, again: bool = False, recreat
         )
         if outcome.changed:
             build_image(context, prepared, previous=_image_of(engine, container))
-            _replace(context, engine, spec, container)
-        phases = wait_ready(context, spec.container_name)
+            _replace(context, engine, spec, container, recreate=recreate)
+        phases = wait_ready(context, spec.container_name, aloud=outcome.changed)
         _remember(context, spec, fingerprint)
         return replace(outcome, phases=phases)
 
@@ -119,14 +119,16 @@ def _image_of(engine: Engine, container: ContainerView | None) -> ImageView | No
     return engine.find_image(container.image_id) if container is not None else None
 
 
-def _replace(context: Context, engine: Engine, spec: ServiceSpec, container: ContainerView | None) -> None:
+def _replace(
+    context: Context, engine: Engine, spec: ServiceSpec, container: ContainerView | None, *, recreate: bool
+) -> None:
     """Start the container of `spec`. One that is there is started again when it fits, else made anew."""
     image = engine.find_image(spec.image)
     if image is None:
         raise EngineError(f"the image {spec.image} vanished after it was built", hint="run `devbox up` again")
     started = context.clock.now()
     context.report(TaskStarted(name="start", text=f"start {spec.container_name}"))
-    if container is not None and not is_current(replace(container, state="running"), spec):
+    if container is not None and (recreate or not is_current(replace(container, state="running"), spec)):
         context.report(Note(text=f"{container.name} is made anew; its volumes are kept"))
         engine.stop(container.id, spec.stop_grace_s)
         engine.remove(container.id)
@@ -140,8 +142,8 @@ def _replace(context: Context, engine: Engine, spec: ServiceSpec, container: Con
     context.report(TaskEnded(name="start", text="container started", seconds=context.clock.now() - started))
 
 
-def wait_ready(context: Context, container: str) -> dict[str, float]:
-    """Wait until a person can use the desktop, reporting each phase; seconds per phase after the container's start.
+def wait_ready(context: Context, container: str, *, aloud: bool = True) -> dict[str, float]:
+    """Wait until a person can use the desktop; seconds per phase after the container's start, told `aloud` as they come.
 
     The probe inside has a deadline for each phase; ours is the last resort against a probe that hangs.
     """
@@ -155,7 +157,8 @@ def wait_ready(context: Context, container: str) -> dict[str, float]:
             return phases
         elif message["phase"] not in phases:
             phases[message["phase"]] = message["seconds"]
-            context.report(PhaseReached(phase=message["phase"], seconds=message["seconds"]))
+            if aloud:
+                context.report(PhaseReached(phase=message["phase"], seconds=message["seconds"]))
     raise _not_ready(container, failures)
 
 
