@@ -35,12 +35,15 @@ function connect() {
 function connected() {
   pause = SHORTEST_PAUSE;
   $("login").hidden = true;
+  $("tools").hidden = false;
   $("status").textContent = "";
   rfb.focus();
 }
 
 function disconnected() {
   rfb = null;
+  $("tools").hidden = true;
+  $("clipboard").hidden = true;
   if (refused || !$("login").hidden) return;
   $("status").textContent = "The connection is lost. Trying again …";
   setTimeout(connect, pause);
