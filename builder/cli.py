@@ -126,12 +126,19 @@ def print_json(value: object) -> None:
 def init(
     context: typer.Context,
     yes: Yes = False,
-    force: Annotated[bool, typer.Option("--force", help="Write over a devbox.yaml that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    ci: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--ci", help="Write a CI file that verifies the workstation instead: github or gitlab."),
+    ] = None,
 ) -> None:
     """Write a commented devbox.yaml; asks little."""
-    from builder.tasks.init import ask_answers, write_config
+    from builder.tasks.init import ask_answers, write_ci, write_config
 
     with session(context) as ours:
+        if ci is not None:
+            say(f"{write_ci(ours, ci, force=force)} written; it brings the workstation up and verifies it")
+            return
         answers = ask_answers(ours, (lambda question, default: default) if yes else _prompt)
         path = write_config(ours, answers, force=force)
     say(f"{path} written; `devbox up` starts the workstation")
@@ -231,13 +238,15 @@ def version(as_json: Json = False) -> None:
 def build(context: typer.Context, again: Again = False) -> None:
     """Build the image, and start nothing."""
     from builder.tasks.build import build_image
-    from builder.tasks.prepare import prepare, say_substitutions
+    from builder.tasks.prepare import prepare, read_request, say_substitutions
 
-    with session(context) as ours, ours.workspace.lock("build"):
-        prepared = prepare(ours, again=again)
-        say_substitutions(ours, prepared.plan.substitutions)
-        ours.workspace.write_tree(prepared.image_tree)
-        built = build_image(ours, prepared)
+    with session(context) as ours:
+        read_request(ours)  # a mistake in devbox.yaml ends here, before anything is made
+        with ours.workspace.lock("build"):
+            prepared = prepare(ours, again=again)
+            say_substitutions(ours, prepared.plan.substitutions)
+            ours.workspace.write_tree(prepared.image_tree)
+            built = build_image(ours, prepared)
     say(f"{prepared.plan.image} {'built' if built else 'is there already: nothing to do'}")
 
 
@@ -343,6 +352,54 @@ def logs(
         for line in read_logs(ours, project_of(ours), service=service, follow=follow, tail=tail):
             sys.stdout.buffer.write(line.rstrip(b"\n") + b"\n")
             sys.stdout.buffer.flush()
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    as_json: Json = False,
+    junit: Annotated[Optional[Path], typer.Option("--junit", help="Write the results as JUnit XML.")] = None,  # noqa: UP045
+    report: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--report", help="Write a folder with an HTML report: results, picture, time line, packages."),
+    ] = None,
+    only: Annotated[str, typer.Option("--only", help="Only these groups, with commas between them.")] = "",
+    skip: Annotated[str, typer.Option("--skip", help="Not these groups.")] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="Substitutions and other warnings fail.")] = False,
+    image: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--image", help="Verify a throw-away of this image; no workstation is touched."),
+    ] = None,
+    repeat: Annotated[int, typer.Option("--repeat", min=1, max=100, help="Throw-away starts of the group timing.")] = 5,
+    cold: Annotated[bool, typer.Option("--cold", help="Drop this machine's page cache before each of them.")] = False,
+) -> None:
+    """Prove that the workstation keeps its promises; exit code 7 when it does not."""
+    from builder.suite.registry import choose_groups
+    from builder.suite.table import render_table
+    from builder.suite.verify import refuse_failures
+    from builder.suite.verify import verify as verify_subject
+    from builder.wiring import open_subject
+
+    groups = choose_groups(_words(only), _words(skip))
+    with session(context) as ours, open_subject(ours, image, repeat=repeat, cold=cold) as subject:
+        found = verify_subject(subject, groups, ours.report, strict=strict)
+        if report is not None:
+            from builder.suite.report import write_report
+
+            write_report(found, subject, report)
+    if junit is not None:
+        from builder.suite.junit import write_junit
+
+        write_junit(found, junit)
+    if as_json:
+        print_json(found)
+    else:
+        say(render_table(found))
+    refuse_failures(found)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in (part.strip() for part in text.split(",")) if word)
 
 
 @app.command()
@@ -514,7 +571,9 @@ def run(command: Callable[[], object]) -> int:
         )
         return ConfigError.exit_code
     except SystemExit as end:
-        # What typer makes of a reader that went away (`devbox logs | head`): not a failure of ours.
+        # typer makes one of Ctrl-C inside a verb, and of a reader that went away (`devbox logs | head`).
+        if end.code == Interrupted.exit_code:
+            typer.echo("interrupted", err=True)
         if not isinstance(end.__context__, BrokenPipeError):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

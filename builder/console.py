@@ -110,7 +110,7 @@ def describe_event(event: Event) -> str | None:
 def describe_step(event: StepProgress) -> str:
     amount = ""
     if event.total:
-        amount = f" {_amount(event.done, event.unit)} of {_amount(event.total, event.unit)} {event.unit}".rstrip()
+        amount = f", {_amount(event.done, event.unit)} of {_amount(event.total, event.unit)} {event.unit}".rstrip()
         if event.unit == "bytes":
             amount = amount.removesuffix(" bytes")
     seconds = f" ({event.seconds:.1f} s)" if event.seconds >= 0.05 else ""

@@ -10,7 +10,8 @@ import functools
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from builder.core.config import Config
     from builder.core.facts import HostFacts
     from builder.model import BuildEvent, RenderedTree, Secret
+    from builder.suite.session import Wanted
+    from builder.suite.subject import Subject
     from builder.tasks.doctor import HostLook
     from builder.tasks.status import Status
 
@@ -136,6 +139,52 @@ def take_picture(port: int, password: Secret, file: Path) -> tuple[int, int]:
         picture = client.settle(quiet_s=0.5, deadline_s=20.0, tolerance=0.002)
         picture.save_png(file)
         return picture.width, picture.height
+
+
+def make_wanted(context: Context, *, repeat: int = 5, cold: bool = False) -> Wanted:
+    """What the workstation of this folder should be, for `verify` to hold it to."""
+    from builder.core.config import own_checks
+    from builder.core.runtime import expand_path
+    from builder.suite.session import Wanted
+    from builder.tasks.prepare import prepare
+
+    prepared = prepare(context)
+    tests = prepared.verify.tests
+    return Wanted(
+        plan=prepared.plan,
+        resolved=prepared.resolved,
+        static=context.assets.service,
+        own=own_checks(prepared.verify),
+        tests=Path(expand_path(tests, context.facts)) if tests else None,
+        repeat=repeat,
+        cold=cold,
+    )
+
+
+@contextmanager
+def open_subject(context: Context, image: str | None, *, repeat: int, cold: bool) -> Iterator[Subject]:
+    """What `verify` looks at: the workstation of this folder, or a throw-away of `image`.
+
+    Raises EngineError, with a hint, when the workstation does not run or there is no such image.
+    """
+    from builder.adapters.engine.client import Engine as SdkEngine
+    from builder.suite.session import open_image, open_running
+    from builder.tasks.lifecycle import find_running
+
+    wanted = make_wanted(context, repeat=repeat, cold=cold)
+    engine = context.engine()
+    assert isinstance(engine, SdkEngine)  # noqa: S101  # `connect` makes no other; testinfra needs more than the tasks
+    if image is not None:
+        with open_image(engine, wanted, image) as subject:
+            yield subject
+        return
+    runtime = wanted.resolved.runtime
+    with context.workspace.lock("verify"):
+        container = find_running(context, runtime.project)
+        keys = context.keys.ensure(runtime.project, context.workspace.root, runtime.authorized_keys)
+        rendered = context.workspace.root / ".workstation"
+        with open_running(engine, wanted, container, keys, rendered) as subject:
+            yield subject
 
 
 def find_unchanged(directory: Path, fingerprint: str, environment: Mapping[str, str]) -> Status | None:

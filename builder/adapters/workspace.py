@@ -24,7 +24,7 @@ from typing import Final
 from builder.adapters.files import cannot, make_folder, write_atomic
 from builder.adapters.process import Stopped, never
 from builder.adapters.state import dump_state, load_state
-from builder.errors import HostError, Interrupted
+from builder.errors import ConfigError, HostError, Interrupted
 from builder.model import RenderedTree, State
 
 CONFIG: Final = "devbox.yaml"
@@ -84,6 +84,15 @@ class Workspace:
 
     def write_config(self, text: bytes) -> None:
         write_atomic(self._root / CONFIG, text, mode=0o644)
+
+    def write_file(self, name: str, text: bytes, *, force: bool) -> Path:
+        """Write a file of the person's own folder. Raises ConfigError when it is there, unless `force`."""
+        path = self._root / name
+        if path.exists() and not force:
+            raise ConfigError("there is such a file already", where=str(path), hint="--force replaces it")
+        make_folder(path.parent)
+        write_atomic(path, text, mode=0o644)
+        return path
 
     # ------------------------------------------------------------------------------------------------- state
 

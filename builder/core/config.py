@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
+from builder.core.catalog import CheckFile
 from builder.core.fields import (
     Address,
     AptPackages,
@@ -42,6 +43,7 @@ from builder.core.fields import (
 from builder.core.problems import Source, shown
 from builder.core.source import Scalar, decode_source, parse_source
 from builder.core.validation import NUMBER, WHOLE, Section, Switch, as_list, describe, validate, written, wrong
+from builder.model import Check
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
@@ -205,6 +207,38 @@ class Ssh(Section):
     authorized_keys: Annotated[tuple[PublicKey, ...], BeforeValidator(as_list), Field(max_length=100)] | None = None
 
 
+class OwnCheck(CheckFile):
+    """A check of one's own, as tools declare theirs, with a name to find it by."""
+
+    name: Name
+
+
+def _check_own(checks: tuple[OwnCheck, ...]) -> tuple[OwnCheck, ...]:
+    for index, item in enumerate(checks):
+        if not (item.run or item.file or item.package or item.service):
+            raise wrong(f"the check {shown(item.name)} checks nothing", "write `run`, `file`, `package` or `service`")
+        if item.version and not (item.run or item.package):
+            raise wrong(f"the check {shown(item.name)} has a version of nothing", "write `run` or `package` beside it")
+        if any(item.name == other.name for other in checks[:index]):
+            raise wrong(f"the check {shown(item.name)} is there twice", "every check needs a name of its own")
+    return checks
+
+
+class Verify(Section):
+    """What `devbox verify` checks besides its own: a list of declared checks, and a folder of testinfra files."""
+
+    checks: Annotated[tuple[OwnCheck, ...], AfterValidator(_check_own), Field(max_length=200)] = ()
+    tests: HostPath | None = None
+
+    @classmethod
+    def expand(cls, value: object) -> object:
+        return {"checks": value} if isinstance(value, (list, tuple)) else value
+
+    @classmethod
+    def short_schema(cls, keys: Mapping[str, JsonSchemaValue]) -> list[JsonSchemaValue]:
+        return [keys["checks"]]
+
+
 class AptMirrors(Section):
     debian: Url | None = None
     ubuntu: Url | None = None
@@ -266,6 +300,7 @@ class Config(Section):
     ssh: Ssh = Ssh()
     mirrors: Mirrors = Mirrors()
     ca_bundle: HostPath | None = None
+    verify: Verify = Verify()
     budgets: dict[Name, Annotated[float, Field(gt=0, le=1e9), NUMBER]] = Field(default_factory=dict, max_length=100)
 
     _source: Source = PrivateAttr(default=Source(file="devbox.yaml", data={}))
@@ -308,6 +343,11 @@ def make_name(folder: str) -> str:
     plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:41].strip("-")
     return slug or "devbox-" + hashlib.sha256(folder.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def own_checks(verify: Verify) -> tuple[tuple[str, Check], ...]:
+    """The declared checks of devbox.yaml by name, as the catalogue's are."""
+    return tuple((item.name, Check(**item.model_dump(exclude={"name"}))) for item in verify.checks)
 
 
 def config_as_dict(config: Config) -> dict[str, Any]:

@@ -63,22 +63,24 @@ def explain_difference(before: Mapping[str, Sequence[str]], plan: Plan) -> tuple
     now = {step.name: step for step in plan.steps}
     words = [f"{name} is new: {now[name].summary}" for name in now if name not in before]
     words += [f"{name} is gone" for name in before if name not in now]
+    changed = {step.id: name for name, step in now.items() if name not in before or before[name][0] != step.id[:12]}
     for name, step in now.items():
-        if name not in before or before[name][0] == step.id[:12]:
+        if name not in before or step.id not in changed:
             continue
         was = before[name][1]
-        words.append(f"{name}: {was} -> {step.summary}" if was != step.summary else f"{name}: {_cause(step)}")
-    return tuple(words) or ("the templates of devbox itself changed",)
+        why = _cause(step, [changed[parent] for parent in step.parents if parent in changed])
+        words.append(f"{name}: {was} -> {step.summary}" if was != step.summary else f"{name}: {why}")
+    return tuple(words) or ("the templates of devbox, or the variables of a tool, changed",)
 
 
-def _cause(step: Step) -> str:
+def _cause(step: Step, below: Sequence[str]) -> str:
     match step.kind:
         case "rootfs":
             return "files of the image changed"
         case "configure":
             return "runs again, since what it stands on changed"
         case _:
-            return "its recipe changed"
+            return f"runs again, since {', '.join(below)} changed" if below else "its recipe changed"
 
 
 def _shapes_image(template: str) -> bool:
@@ -105,16 +107,18 @@ def _make_steps(resolved: Resolved, answers: Answers, rootfs: Mapping[str, Rende
     base = _step(
         "base",
         "base",
-        f"{answers.base.name} ({answers.base.how.value})",
+        answers.base.name,
         f"images/bases/{answers.base.name}.yaml",
         {"reference": answers.base.reference},
         identity=answers.base.identity,
     )
     ours = [tool for tool in resolved.tools if tool.from_profile]
     added = [tool for tool in resolved.tools if not tool.from_profile and tool.apt]
-    apt = [_apt_step("apt", ours, base)] if any(tool.apt for tool in ours) else []
+    profile = f"images/profiles/{resolved.profile}.yaml"
+    apt = [_apt_step("apt", ours, base, profile)] if any(tool.apt for tool in ours) else []
     for tool in added:
-        apt.append(_apt_step(f"apt:{tool.name.removeprefix('apt:')}", [tool], apt[-1] if apt else base))
+        name = f"apt:{tool.name.removeprefix('apt:')}"
+        apt.append(_apt_step(name, [tool], apt[-1] if apt else base, _origin(tool)))
     artifacts = [_artifact_step(tool, base) for tool in resolved.tools if _has_artifact(tool, answers)]
     node = next((step for step in artifacts if step.name == "node"), None)
     npm = [_npm_step(tool, base, node) for tool in resolved.tools if tool.npm]
@@ -130,10 +134,10 @@ def _make_steps(resolved: Resolved, answers: Answers, rootfs: Mapping[str, Rende
     return (base, *apt, *artifacts, *npm, files, configure)
 
 
-def _apt_step(name: str, tools: Sequence[ResolvedTool], below: Step) -> Step:
+def _apt_step(name: str, tools: Sequence[ResolvedTool], below: Step, origin: str) -> Step:
     packages = sorted({package for tool in tools for package in tool.apt})
     summary = f"{len(packages)} Debian packages" if len(packages) > 3 else " ".join(packages)
-    return _step(name, "apt", summary, _origin(tools[0]), {"packages": packages}, parents=[below])
+    return _step(name, "apt", summary, origin, {"packages": packages}, parents=[below])
 
 
 def _has_artifact(tool: ResolvedTool, answers: Answers) -> bool:
@@ -162,6 +166,7 @@ def _npm_step(tool: ResolvedTool, base: Step, node: Step | None) -> Step:
     options = {
         "stage": _npm_stage(tool.name, tool.npm.prefix),
         "package": f"{tool.npm.package}@{tool.npm.version}",
+        "integrity": tool.npm.integrity or "",
         "prefix": tool.npm.prefix,
         "links": dict(tool.npm.links),
         "prune": list(tool.npm.prune),
@@ -173,7 +178,7 @@ def _npm_step(tool: ResolvedTool, base: Step, node: Step | None) -> Step:
 
 
 def _npm_stage(name: str, prefix: str) -> str:
-    """Of a catalogue tool by its name, of a package of devbox.yaml by its folder: a package can be named like a tool."""
+    """Of a tool by its name, of a package of devbox.yaml by its folder: a package can be named like a tool."""
     return f"npm.{prefix.rpartition('/')[2]}" if name.startswith("npm:") else f"npm-{name}"
 
 

@@ -6,6 +6,7 @@ is built is in the plan, how it runs is in the service spec.
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 from collections.abc import Callable, Mapping
@@ -52,6 +53,15 @@ def _environment_file(plan: Plan) -> RenderedFile:
 
 
 def _render(name: str, templates: Mapping[str, str], **values: object) -> RenderedFile:
+    try:
+        template = _make_environment(tuple(sorted(templates.items()))).get_template(name)
+        return RenderedFile(data=template.render(values).encode())
+    except TemplateError as error:
+        raise RenderError(f"{error.message or error}", where=f"templates/{name}") from error
+
+
+@functools.lru_cache(maxsize=2)  # compiling the templates is nine tenths of rendering them
+def _make_environment(templates: tuple[tuple[str, str], ...]) -> Environment:
     environment = Environment(
         loader=DictLoader(dict(templates)),
         undefined=StrictUndefined,
@@ -61,10 +71,7 @@ def _render(name: str, templates: Mapping[str, str], **values: object) -> Render
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    try:
-        return RenderedFile(data=environment.get_template(name).render(values).encode())
-    except TemplateError as error:
-        raise RenderError(f"{error.message or error}", where=f"templates/{name}") from error
+    return environment
 
 
 def quote_environment(value: str) -> str:

@@ -102,7 +102,7 @@ def _make_tools(maker: _ToolMaker, selection: Selection, problems: list[Problem]
 
 
 def _npm_clashes(config: Config) -> Iterator[Problem]:
-    """Packages that would be installed into the same folder: two versions of one, or names that differ in signs only."""
+    """Packages that would share a folder: two versions of one, or names that differ in signs only."""
     taken: dict[str, str] = {}
     for index, entry in enumerate(config.npm):
         first = taken.setdefault(_npm_prefix(entry.rpartition("@")[0]), entry)

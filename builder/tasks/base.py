@@ -6,6 +6,7 @@ Owns the order local, pull, bootstrap, substitute. What was chosen and why is an
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from builder.core.canonical import content_id
 from builder.errors import ConfigError, EngineError
@@ -21,7 +22,6 @@ from builder.model import (
     TaskEnded,
     TaskStarted,
 )
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from builder.tasks.interfaces import Context, Engine, Progress

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.core.catalog import parse_catalog
+from builder.core.ci_template import CI_FILES
 from builder.core.config import make_name, parse_config
 from builder.core.config_template import InitAnswers, render_config_template
 from builder.errors import ConfigError
@@ -32,6 +33,14 @@ def _choose(ask: Ask, question: str, default: str, choices: list[str]) -> str:
     if answer not in choices:
         raise ConfigError(f"{question.lower()} {answer!r} is unknown", hint=f"choose one of {', '.join(choices)}")
     return answer
+
+
+def write_ci(context: Context, system: str, *, force: bool) -> Path:
+    """Write the file that makes `system` verify the workstation. Raises ConfigError for an unknown one."""
+    if system not in CI_FILES:
+        raise ConfigError(f"--ci {system} is unknown", hint=f"it is {' or '.join(CI_FILES)}")
+    file = CI_FILES[system]
+    return context.workspace.write_file(file.path, file.text.encode(), force=force)
 
 
 def write_config(context: Context, answers: InitAnswers, *, force: bool) -> Path:

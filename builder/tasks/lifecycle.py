@@ -56,7 +56,7 @@ def start_workstation(context: Context, project: str) -> dict[str, float]:
         if container.state != "running":
             context.report(TaskStarted(name="start", text=f"start {container.name}"))
             context.engine().start(container.id)
-        return wait_ready(context, container.id)
+        return wait_ready(context, container.name)
 
 
 def take_down(context: Context, project: str, *, volumes: tuple[str, ...] = ()) -> bool:

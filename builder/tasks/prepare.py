@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from builder.core.canonical import content_id
 from builder.core.catalog import Catalog, parse_catalog
-from builder.core.config import Config, parse_config
+from builder.core.config import Config, Verify, parse_config
 from builder.core.plan import make_plan
 from builder.core.render import render_compose, render_image
 from builder.core.resolve import resolve_config
 from builder.core.service import Site, make_service
-from builder.errors import HostError
+from builder.errors import EngineError, HostError
 from builder.model import (
     Answers,
     BaseAnswer,
@@ -56,6 +56,7 @@ class Prepared:
     answers: Answers
     plan: Plan
     image_tree: RenderedTree
+    verify: Verify  # the checks of one's own
 
 
 def read_request(context: Context) -> Request:
@@ -83,7 +84,7 @@ def prepare(context: Context, *, ask: bool = True, again: bool = False) -> Prepa
     tree = render_image(
         plan, rootfs=context.assets.rootfs, templates=context.assets.templates, version=context.assets.version
     )
-    return Prepared(resolved=resolved, answers=answers, plan=plan, image_tree=tree)
+    return Prepared(resolved=resolved, answers=answers, plan=plan, image_tree=tree, verify=request.config.verify)
 
 
 def assume_answers(resolved: Resolved) -> Answers:
@@ -105,7 +106,7 @@ def _question(resolved: Resolved) -> str:
 def _answers(context: Context, resolved: Resolved, *, again: bool) -> Answers:
     state = context.workspace.load_state()
     question = _question(resolved)
-    if not again and state.answers is not None and state.answers.question == question:
+    if not again and state.answers is not None and _still_hold(context, state.answers, question):
         return state.answers
     base, substitutions = answer_base(context, resolved)
     missing = [item for tool in resolved.tools if (item := _reach(context, tool)) is not None]
@@ -117,6 +118,13 @@ def _answers(context: Context, resolved: Resolved, *, again: bool) -> Answers:
     )
     context.workspace.save_state(replace(state, answers=answers))
     return answers
+
+
+def _still_hold(context: Context, answers: Answers, question: str) -> bool:
+    """Whether the same is asked, and the base is where it was: one that is gone may have to come from elsewhere now."""
+    if answers.question != question:
+        return False
+    return answers.base.how is Retrieval.BOOTSTRAP or context.engine().find_image(answers.base.reference) is not None
 
 
 def _reach(context: Context, tool: ResolvedTool) -> Substitution | None:
@@ -190,4 +198,8 @@ def _say_taken(context: Context, port: PortRequest, wanted: int, got: int) -> No
 
 def _holder(context: Context, port: int) -> str:
     """Who has the port: a container by its name, since the process that holds it is only the engine's proxy."""
-    return context.engine().used_ports().get(port) or context.ports.holder(port) or "another program"
+    try:
+        container = context.engine().used_ports().get(port)
+    except EngineError:  # `render` needs no engine, so the name of the process has to do
+        container = None
+    return container or context.ports.holder(port) or "another program"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.tasks.prepare import choose_ports, make_spec, prepare, render_service, say_substitutions
+from builder.tasks.prepare import choose_ports, make_spec, prepare, read_request, render_service, say_substitutions
 
 if TYPE_CHECKING:
     from builder.tasks.interfaces import Context
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 def render_workspace(context: Context, *, ask: bool, again: bool) -> list[str]:
     """Write what `up` would build and start; the names of the files below .workstation/."""
+    read_request(context)  # a mistake in devbox.yaml ends here, before anything is made
     with context.workspace.lock("render"):
         prepared = prepare(context, ask=ask, again=again)
         say_substitutions(context, prepared.plan.substitutions)

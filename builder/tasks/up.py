@@ -27,7 +27,15 @@ from builder.model import (
     TaskStarted,
 )
 from builder.tasks.build import build_image
-from builder.tasks.prepare import Prepared, choose_ports, make_spec, prepare, render_service, say_substitutions
+from builder.tasks.prepare import (
+    Prepared,
+    choose_ports,
+    make_spec,
+    prepare,
+    read_request,
+    render_service,
+    say_substitutions,
+)
 
 if TYPE_CHECKING:
     from builder.tasks.interfaces import Context, Engine
@@ -57,6 +65,7 @@ class Outcome:
 def bring_up(context: Context, *, fingerprint: str, again: bool = False, recreate: bool = False) -> Outcome:
     """Converge on a usable workstation. `fingerprint` is remembered, so that the next `up` can see at once that
     nothing changed. Raises NotReadyError, with the reason and a log, when it starts but cannot be used."""
+    read_request(context)  # a mistake in devbox.yaml ends here, before anything is made
     with context.workspace.lock("up"):
         prepared = prepare(context, again=again)
         project = prepared.resolved.runtime.project
@@ -143,7 +152,7 @@ def _replace(
 
 
 def wait_ready(context: Context, container: str, *, aloud: bool = True) -> dict[str, float]:
-    """Wait until a person can use the desktop; seconds per phase after the container's start, told `aloud` as they come.
+    """Wait until a person can use the desktop; seconds per phase after the container's start, told as they come.
 
     The probe inside has a deadline for each phase; ours is the last resort against a probe that hangs.
     """

@@ -20,7 +20,7 @@ ALLOWED = {
     "console": {"errors", "model", "core"},
     "suite": {"errors", "model", "core", "adapters"},
     "cli": {"errors", "model", "core", "adapters", "tasks", "console", "suite", "wiring"},
-    "wiring": {"errors", "model", "core", "adapters", "tasks", "console"},
+    "wiring": {"errors", "model", "core", "adapters", "tasks", "console", "suite"},
     "__main__": {"cli"},
     "__init__": set(),
 }

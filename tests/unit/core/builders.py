@@ -17,7 +17,7 @@ OTHER_SUM: Final = "b" * 64
 
 FACTS: Final = HostFacts(
     folder="My App",
-    workspace="/work/my-app",
+    workspace="/home/me/my-app",
     home="/home/me",
     uid=1234,
     gid=1235,

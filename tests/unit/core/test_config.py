@@ -43,6 +43,7 @@ ssh: {authorized_keys: [~/.ssh/id_ed25519.pub]}
 mirrors: {apt: {debian: "http://mirror.example/debian"}, pypi: "https://mirror.example:8443/simple/"}
 ca_bundle: /srv/ca.pem
 budgets: {painted_s: 2.5}
+verify: {checks: [{name: git-there, run: [git, --version]}], tests: ./checks}
 """ % ("a" * 64)
 
 

@@ -164,8 +164,8 @@ def test_the_environment_holds_what_the_desktop_and_the_user_asked() -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("data", "/work/my-app/data"), ("./data/", "/work/my-app/data"), (".", "/work/my-app"), ("~", "/home/me"),
-        ("~/x y", "/home/me/x y"), ("/srv/x", "/srv/x"),
+        ("data", "/home/me/my-app/data"), ("./data/", "/home/me/my-app/data"), (".", "/home/me/my-app"),
+        ("~", "/home/me"), ("~/x y", "/home/me/x y"), ("/srv/x", "/srv/x"),
     ],
 )  # fmt: skip
 def test_the_source_of_a_mount_becomes_absolute(source: str, expected: str) -> None:
@@ -177,7 +177,7 @@ def test_the_source_of_a_mount_becomes_absolute(source: str, expected: str) -> N
     ("given", "expected"),
     [
         ("https://mirror.example/x.tar.gz", "https://mirror.example/x.tar.gz"),
-        ("./x.tar.gz", "/work/my-app/x.tar.gz"),
+        ("./x.tar.gz", "/home/me/my-app/x.tar.gz"),
         ("~/x.tar.gz", "/home/me/x.tar.gz"),
     ],
 )

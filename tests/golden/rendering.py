@@ -1,0 +1,78 @@
+"""Renders a devbox.yaml the way `devbox render` does, for one fixed machine and a world that has everything.
+
+Owns what the golden cases, the linters and the invariance test share. Nothing of the machine that runs the tests gets
+in: host facts, folders, ports and the version of devbox are fixed here; only the data folders of devbox are real.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import Final
+
+from builder.adapters.assets import load_assets
+from builder.core.catalog import Catalog, parse_catalog
+from builder.core.config import parse_config
+from builder.core.facts import HostFacts
+from builder.core.plan import make_plan
+from builder.core.render import render_compose, render_image
+from builder.core.resolve import resolve_config
+from builder.core.service import Site, make_service
+from builder.model import Assets, Plan, RenderedTree, Resolved
+from builder.tasks.prepare import assume_answers
+
+VERSION: Final = "0.0.0"
+FACTS: Final = HostFacts(
+    folder="my-app",
+    workspace="/home/me/my-app",
+    home="/home/me",
+    uid=1000,
+    gid=1000,
+    arch="amd64",
+    timezone="Europe/Berlin",
+)
+SECRETS: Final = "/home/me/.local/state/devbox/my-app/secrets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    resolved: Resolved
+    plan: Plan
+    tree: RenderedTree
+    compose: str
+
+    @property
+    def dockerfile(self) -> str:
+        return self.tree["Dockerfile"].data.decode()
+
+
+@functools.cache
+def assets() -> Assets:
+    return replace(load_assets(), version=VERSION)
+
+
+@functools.cache
+def catalog() -> Catalog:
+    return parse_catalog({**assets().catalogue, **{f"images/rootfs/{path}": "" for path in assets().rootfs}})
+
+
+def resolve(text: str | None, *, base: str | None = None) -> Resolved:
+    return resolve_config(parse_config(text, file="devbox.yaml", defaults=FACTS), catalog(), FACTS, base=base)
+
+
+def render(text: str | None) -> Rendered:
+    """The image and the service of `text`, on the base that it asks for. Raises ConfigError where it is refused."""
+    resolved = resolve(text)
+    plan = make_plan(
+        resolved,
+        assume_answers(resolved),
+        requested_base=resolved.base.name,
+        rootfs=assets().rootfs,
+        templates=assets().templates,
+    )
+    tree = render_image(plan, rootfs=assets().rootfs, templates=assets().templates, version=VERSION)
+    ports = {port.name: port.host for port in resolved.runtime.ports}
+    site = Site(workspace=FACTS.workspace, secrets_dir=SECRETS, ports=ports)
+    spec = make_service(plan, resolved.runtime, site, assets().service)
+    compose = render_compose(spec, templates=assets().templates, version=VERSION)["compose.yaml"].data.decode()
+    return Rendered(resolved=resolved, plan=plan, tree=tree, compose=compose)

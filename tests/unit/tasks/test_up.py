@@ -1,0 +1,185 @@
+"""What `up` decides: nothing to do, start again, make anew, build; and what it says when it cannot be used."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import PurePosixPath
+
+import pytest
+
+from builder.core.canonical import canonical_json
+from builder.errors import BuildError, EngineError, NotReadyError
+from builder.model import BuildEvent, PhaseReached, RenderedFile, StepProgress, TaskEnded
+from builder.tasks.prepare import prepare
+from builder.tasks.up import Outcome, bring_up
+from tests.unit.tasks.fakes import World, make_container, make_image, probe_line
+
+NAME = "my-app-workstation-1"
+PROBE = "run /usr/lib/devbox/probe wait --timeout 120"
+CREATE = [f"create {NAME}", f"start {NAME}"]
+VOLUMES = ["network my-app_default", "volume my-app_home", "volume my-app_projects"]
+REMOVE = ["stop id-my-app", "remove id-my-app"]
+
+
+def up(world: World, **options: bool) -> tuple[Outcome, list[str]]:
+    """The outcome, and the acts of this `up` alone."""
+    before = len(world.engine.acts)
+    outcome = bring_up(world.context(), fingerprint="f", **options)
+    return outcome, world.engine.acts[before:]
+
+
+@pytest.fixture
+def world() -> World:
+    """With a workstation that is up."""
+    world = World()
+    up(world)
+    world.events.clear()
+    return world
+
+
+def test_from_nothing_it_pulls_builds_creates_starts_and_waits() -> None:
+    outcome, acts = up(world := World())
+    assert acts == ["pull ubuntu:22.04", "build", *VOLUMES, *CREATE, PROBE]
+    assert outcome.changed
+    assert outcome.phases == {"x": 0.2, "frame": 0.9}
+    assert [event.phase for event in world.told(PhaseReached)] == ["x", "frame"]
+    assert world.workspace.locks == ["up"]
+
+
+def test_the_files_are_written_and_the_host_adds_its_own_to_the_build_only(world: World) -> None:
+    assert {"Dockerfile", "compose.yaml"} <= set(world.workspace.tree)
+    (built,) = world.engine.built.values()
+    assert "host/apt.conf" in built
+    assert not any(PurePosixPath(path).parts[0] == "host" for path in world.workspace.tree)
+
+
+def test_what_was_found_is_remembered(world: World) -> None:
+    state = world.workspace.state
+    outcome, _ = up(world)
+    assert (state.fingerprint, state.plan) == ("f", outcome.plan.id)
+    assert state.spec == outcome.spec.labels["dev.devbox.spec"]
+    assert state.ports == {"vnc": 5901, "web": 6080, "ssh": 2222, "dev": 3000}
+
+
+def test_a_second_time_there_is_nothing_to_do(world: World) -> None:
+    outcome, acts = up(world)
+    assert acts == [PROBE]
+    assert not outcome.changed
+
+
+def test_what_was_stopped_is_started_again(world: World) -> None:
+    world.engine.stop(NAME, 0)
+    outcome, acts = up(world)
+    assert acts == [f"start {NAME}", PROBE]
+    assert outcome.changed
+
+
+def test_another_way_to_run_makes_the_container_anew_and_builds_nothing(world: World) -> None:
+    world.config = "environment: {EDITOR: vim}"
+    _, acts = up(world)
+    assert acts == [*REMOVE, *VOLUMES, *CREATE, PROBE]
+    assert f"{NAME} is made anew; its volumes are kept" in world.notes
+
+
+def test_it_can_be_made_anew_on_request(world: World) -> None:
+    _, acts = up(world, recreate=True)
+    assert acts == [*REMOVE, *VOLUMES, *CREATE, PROBE]
+
+
+def test_another_tool_builds_before_it_touches_what_runs_and_says_why(world: World) -> None:
+    old = world.engine.containers["my-app"]
+    steps = {step.name: [step.id[:12], step.summary] for step in up(world)[0].plan.steps}
+    world.engine.images[old.image_id] = make_image(old.image_id, {"dev.devbox.steps": canonical_json(steps)})
+    world.config = "apt: [htop]"
+    _, acts = up(world)
+    assert acts == ["build", *REMOVE, *VOLUMES, *CREATE, PROBE]
+    assert "apt:htop is new: htop" in world.notes
+
+
+def test_an_edited_file_of_the_image_builds_anew(world: World) -> None:
+    world.rootfs["init/usr/lib/devbox/init"] = RenderedFile(data=b"other", executable=True)
+    assert "build" in up(world)[1]
+
+
+def test_a_failed_build_leaves_what_runs_alone_and_names_where_the_step_comes_from(world: World) -> None:
+    world.config = "apt: [htop]"
+    vertex = vertex_of(world, "apt:htop")
+    world.engine.build_events = (
+        BuildEvent(vertex=vertex), BuildEvent(vertex=vertex, log="0 upgraded, 3 newly installed, 0 to remove"),
+        BuildEvent(vertex=vertex, log="Unpacking htop (1) ..."), BuildEvent(vertex=vertex, state="failed", seconds=2.0),
+    )  # fmt: skip
+    world.engine.build_error = BuildError("exit code 100", where=vertex, detail="E: no such package")
+    before = len(world.engine.acts)
+    with pytest.raises(BuildError, match="the step `apt:htop` failed: exit code 100") as caught:
+        up(world)
+    assert (caught.value.where, caught.value.detail) == ("devbox.yaml", "E: no such package")
+    assert world.engine.acts[before:] == ["build"]
+    assert world.engine.containers["my-app"].state == "running"
+    assert (3, "packages") in {(event.total, event.unit) for event in world.told(StepProgress)}
+    assert world.told(TaskEnded)[-1].failed
+
+
+def vertex_of(world: World, step: str) -> str:
+    """The instruction of a step, the way BuildKit names it."""
+    dockerfile = prepare(world.context(), ask=False).image_tree["Dockerfile"].data.decode()
+    block = next(block for block in dockerfile.split("\n\n") if block.startswith(f"# {step}:"))
+    return f"[workstation 3/9] {block.partition(chr(10))[2]}".replace("\\\n", "")
+
+
+def test_the_workstation_of_another_folder_is_refused() -> None:
+    world = World()
+    world.engine.containers["my-app"] = make_container(labels={"dev.devbox.workspace": "/somewhere/else"})
+    with pytest.raises(EngineError, match="belongs to another folder, /somewhere/else") as caught:
+        up(world)
+    assert caught.value.hint is not None
+    assert world.engine.acts == ["pull ubuntu:22.04"]
+
+
+def test_a_port_that_our_container_holds_is_kept(world: World) -> None:
+    world.ports.busy = {5901: "docker-proxy", 6080: "docker-proxy", 2222: "docker-proxy", 3000: "docker-proxy"}
+    assert up(world)[1] == [PROBE]
+    assert world.warnings == []
+
+
+def test_what_stands_in_is_said_every_time() -> None:
+    world = World()
+    world.sources.no_archive = {"oh-my-zsh": "no route"}
+    for _ in range(2):
+        world.events.clear()
+        up(world)
+        assert world.warnings == ["oh-my-zsh: plain zsh in place of oh-my-zsh (no route)"]
+
+
+# ------------------------------------------------------------------------------------------------- not ready
+
+
+def test_a_phase_that_failed_is_told_with_its_reason_and_log() -> None:
+    world = World()
+    world.engine.probe = [
+        probe_line(phase="x", seconds=0.2),
+        probe_line(phase="panel", failed="no window after 20 s", log=["xfce4-panel: cannot open display"]),
+        probe_line(phase="web", failed="connection refused"),
+    ]
+    with pytest.raises(NotReadyError) as caught:
+        up(world)
+    assert caught.value.message == (
+        f"{NAME} runs, but cannot be used: panel: no window after 20 s; web: connection refused"
+    )
+    assert caught.value.detail == "xfce4-panel: cannot open display"
+    assert caught.value.hint is not None
+    assert "--recreate" in caught.value.hint
+    assert world.workspace.state.fingerprint == "", "a workstation that is not usable must not be taken for one"
+
+
+def test_a_container_that_ended_is_told_apart() -> None:
+    world = World()
+    world.engine.probe = [probe_line(phase="x", seconds=0.2)]
+    with pytest.raises(NotReadyError, match="ended before it was ready"):
+        up(world)
+
+
+def test_an_interrupted_up_is_finished_by_the_next_one() -> None:
+    world = World()
+    up(world)
+    world.engine.containers["my-app"] = dataclasses.replace(world.engine.containers["my-app"], state="created")
+    assert up(world)[1] == [f"start {NAME}", PROBE]

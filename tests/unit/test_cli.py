@@ -1,0 +1,196 @@
+"""The command line without an engine: verbs, exit codes, what goes to stdout and what to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from builder.cli import app, run
+from builder.errors import EngineError
+
+VERBS = (
+    "init", "config", "plan", "render", "build", "up", "status", "list", "shell", "exec", "logs", "open", "password",
+    "screenshot", "stop", "start", "down", "doctor", "version",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own, with no engine and no home behind it."""
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    folder = tmp_path / "my-app"
+    folder.mkdir()
+    return folder
+
+
+class Devbox:
+    """Runs a command line in this process."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capsys = capsys
+
+    def __call__(self, *argv: str) -> Result:
+        code = run(lambda: app(["-C", str(self.folder), *argv], prog_name="devbox", standalone_mode=False))
+        captured = self._capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+
+@pytest.fixture
+def devbox(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Devbox:
+    return Devbox(workspace, capsys)
+
+
+def test_help_lists_every_verb_with_what_it_does(devbox: Devbox) -> None:
+    result = devbox("--help")
+    listed = dict(re.findall(r"^  (\w+)  +(\S.*)$", result.out.partition("Commands:")[2], re.MULTILINE))
+    assert result.code == 0
+    assert set(VERBS) <= set(listed)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(devbox: Devbox, verb: str) -> None:
+    result = devbox(verb, "--help")
+    assert (result.code, result.err) == (0, "")
+    assert f"devbox {verb}" in result.out
+
+
+@pytest.mark.parametrize(
+    "argv", [["--nope"], ["nope"], ["up", "--nope"], ["logs", "--tail", "x"], ["logs", "--tail", "-1"], ["exec"],
+             ["screenshot"], ["--log", "loud", "version"]],
+)  # fmt: skip
+def test_a_wrong_command_line_is_said_with_a_hint(devbox: Devbox, argv: list[str]) -> None:
+    result = devbox(*argv)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("error: ")
+    assert "\nhint: " in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_folder_that_is_not_there(devbox: Devbox) -> None:
+    devbox.folder = devbox.folder / "nowhere"
+    result = devbox("status")
+    assert result.code == 2
+    assert "there is no such folder" in result.err
+
+
+@pytest.mark.parametrize(
+    "verb", ["status", "list", "up", "stop", "start", "down", "logs", "shell", "build", "screenshot"]
+)
+def test_without_an_engine_every_verb_says_so_and_how_to_get_one(devbox: Devbox, verb: str) -> None:
+    result = devbox(verb, *(["x.png"] if verb == "screenshot" else []))
+    assert (result.code, result.out) == (EngineError.exit_code, "")
+    assert [line.partition(":")[0] for line in result.err.splitlines()[-2:]] == ["error", "hint"]
+    assert "Traceback" not in result.err
+    assert not (devbox.folder / "x.png").exists()
+
+
+def test_all_mistakes_are_told_at_once_with_their_places(devbox: Devbox) -> None:
+    (devbox.folder / "devbox.yaml").write_text("nmae: x\nports: {vnc: 80}\ntools: [nodd]\n", encoding="utf-8")
+    result = devbox("plan", "--assume")
+    assert result.code == 2
+    assert re.findall(r"devbox\.yaml:(\d+):\d+: ", result.err)[:2] == ["1", "2"]
+    assert "did you mean `name`?" in result.err
+
+
+def test_config_shows_every_default_and_is_read_back(devbox: Devbox) -> None:
+    as_json, as_yaml = devbox("config", "--json"), devbox("config")
+    assert as_json.code == as_yaml.code == 0
+    assert yaml.safe_load(as_yaml.out) == json.loads(as_json.out)
+    (devbox.folder / "devbox.yaml").write_text(as_yaml.out, encoding="utf-8")
+    assert devbox("config", "--json").out == as_json.out
+
+
+def test_a_plan_is_data_on_stdout(devbox: Devbox) -> None:
+    plan = json.loads(devbox("plan", "--assume", "--json").out)
+    assert plan["requested_base"] == "ubuntu-22.04"
+    text = devbox("plan", "--assume").out
+    assert text.startswith(f"image devbox/workstation:{plan['id'][:12]}\n")
+    assert len(text.splitlines()) == 1 + len(plan["steps"])
+
+
+def test_render_writes_what_it_names_and_the_same_twice(devbox: Devbox) -> None:
+    config = "ports: {vnc: 45901, web: 46080, ssh: 42222, dev: 43000}\n"  # free on most machines
+    (devbox.folder / "devbox.yaml").write_text(config, encoding="utf-8")
+    first = devbox("render", "--assume")
+    files = {name: (devbox.folder / name).read_bytes() for name in first.out.split()}
+    assert first.code == 0
+    assert {".workstation/Dockerfile", ".workstation/compose.yaml"} <= set(files)
+    assert devbox("render", "--assume").out == first.out
+    assert files == {name: (devbox.folder / name).read_bytes() for name in files}
+
+
+def test_init_writes_a_file_that_is_accepted_and_never_writes_over_one(devbox: Devbox) -> None:
+    assert devbox("init", "--yes").code == 0
+    assert devbox("config", "--json").code == 0
+    before = (devbox.folder / "devbox.yaml").read_text(encoding="utf-8")
+    again = devbox("init", "--yes")
+    assert again.code == 2
+    assert "`devbox init --force` replaces it" in again.err
+    assert (devbox.folder / "devbox.yaml").read_text(encoding="utf-8") == before
+    assert devbox("init", "--yes", "--force").code == 0
+
+
+def test_version_is_json_on_request(devbox: Devbox) -> None:
+    found = json.loads(devbox("version", "--json").out)
+    assert devbox("version").out == f"devbox {found['devbox']}\n"
+
+
+def test_progress_goes_to_stderr_as_json_lines_on_request(devbox: Devbox) -> None:
+    result = devbox("--log", "json", "up")
+    events = [json.loads(line) for line in result.err.splitlines() if line.startswith("{")]
+    assert result.out == ""
+    assert all("event" in event for event in events)
+
+
+def test_an_interrupt_has_its_own_code(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt("SIGTERM")
+
+    assert run(interrupted) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_the_code_of_a_command_inside_comes_back() -> None:
+    assert run(lambda: 7) == 7
+    assert run(lambda: None) == 0
+
+
+def start(*argv: str, stdout: int | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "builder", *argv], stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
+
+
+def test_a_reader_that_goes_away_is_no_failure(workspace: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        result = start("-C", str(workspace), "plan", "--assume", "--json", stdout=writing)
+    finally:
+        os.close(writing)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_alone_it_shows_its_help() -> None:
+    result = start(stdout=subprocess.PIPE)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Commands:" in result.stdout

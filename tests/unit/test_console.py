@@ -1,0 +1,98 @@
+"""Events in words: plain lines, JSON lines, the live view. Nothing is said twice, and no secret at all."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from builder.console import describe_event, describe_step, make_reporter
+from builder.model import Event, LogLine, Note, PhaseReached, StepProgress, TaskEnded, TaskStarted
+
+EVENTS: tuple[Event, ...] = (
+    TaskStarted(name="build", text="build devbox/x:1"),
+    StepProgress(name="apt", text="41 packages", state="running", done=3, total=41, unit="packages"),
+    LogLine(name="apt", text="Unpacking git"),
+    StepProgress(name="apt", text="41 packages", state="done", seconds=12.34),
+    TaskEnded(name="build", text="devbox/x:1 built", seconds=20.0),
+    PhaseReached(phase="panel", seconds=0.456),
+    Note(text="port 5901 is taken", level="warning"),
+)
+
+
+def written(mode: str, *events: Event) -> str:
+    stream = io.StringIO()
+    reporter = make_reporter(mode, stream, colour=False)
+    for event in events:
+        reporter(event)
+    reporter.close()
+    reporter.close()
+    return stream.getvalue()
+
+
+def test_plain_lines_tell_the_whole_story() -> None:
+    assert written("plain", *EVENTS).splitlines() == [
+        "▸ build devbox/x:1",
+        "  … apt: 41 packages, 3 of 41 packages",
+        "  ✓ apt: 41 packages (12.3 s)",
+        "✓ devbox/x:1 built (20.0 s)",
+        "  ✓ panel after 0.46 s",
+        "! port 5901 is taken",
+    ]
+
+
+def test_plain_lines_do_not_repeat_a_step_that_only_moves_on() -> None:
+    moving = [StepProgress(name="apt", text="x", state="running", done=done, total=99) for done in range(50)]
+    assert len(written("plain", *moving).splitlines()) == 1
+
+
+def test_quiet_says_warnings_only() -> None:
+    assert written("quiet", *EVENTS) == "! port 5901 is taken\n"
+
+
+def test_json_is_one_object_a_line_and_names_the_event() -> None:
+    lines = [json.loads(line) for line in written("json", *EVENTS).splitlines()]
+    assert [line["event"] for line in lines] == [type(event).__name__ for event in EVENTS]
+    assert lines[1] == {
+        "event": "StepProgress", "name": "apt", "text": "41 packages", "state": "running", "seconds": 0.0, "done": 3,
+        "total": 41, "unit": "packages",
+    }  # fmt: skip
+
+
+def test_an_unknown_mode_is_plain() -> None:
+    assert written("auto", Note(text="x")) == "· x\n"
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (StepProgress(name="a", text="t", state="cached"), "= a: t unchanged"),
+        (StepProgress(name="a", text="t", state="failed", seconds=1.0), "✗ a: t (1.0 s)"),
+        (StepProgress(name="a", text="t", state="canceled"), "- a: t"),
+        (
+            StepProgress(name="a", text="pull", state="running", done=1_500_000, total=3_000_000, unit="bytes"),
+            "… a: pull, 1.5 MB of 3.0 MB",
+        ),
+        (StepProgress(name="a", text="t", state="running", done=5), "… a: t"),
+    ],
+)
+def test_a_step_in_words(event: StepProgress, words: str) -> None:
+    assert describe_step(event) == words
+
+
+def test_a_failed_task_is_marked() -> None:
+    assert describe_event(TaskEnded(name="b", text="the build failed", seconds=1.0, failed=True)) == (
+        "✗ the build failed (1.0 s)"
+    )
+
+
+def test_the_live_view_leaves_what_is_done_behind_it() -> None:
+    text = written("live", *EVENTS)
+    assert "✓ apt: 41 packages (12.3 s)" in text
+    assert "! port 5901 is taken" in text
+    assert "Unpacking" not in text
+
+
+def test_the_live_view_takes_brackets_as_they_are() -> None:
+    assert "a [bold]b[/bold] [/nope]" in written("live", Note(text="a [bold]b[/bold] [/nope]"))
