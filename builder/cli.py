@@ -79,6 +79,8 @@ def session(context: typer.Context) -> Iterator[Context]:
     reporter = open_reporter(context)
     try:
         yield make_context(options(context).directory, reporter, os.environ)
+    except KeyboardInterrupt as signalled:
+        raise Interrupted("interrupted") from signalled  # typer would end without a word
     finally:
         reporter.close()
 
@@ -192,7 +194,7 @@ def render(
     again: Again = False,
     assume: Annotated[bool, typer.Option("--assume", help="Ask nothing: take every source as reachable.")] = False,
 ) -> None:
-    """Write the Dockerfile, compose.yaml and all they need into .workstation/."""
+    """Write the Dockerfile and compose.yaml to .workstation/."""
     from builder.tasks.render import render_workspace
 
     with session(context) as ours:
@@ -203,7 +205,7 @@ def render(
 
 @app.command()
 def doctor(context: typer.Context, as_json: Json = False) -> None:
-    """Look at the engine, the disk, the ports and every source; say what to do about each finding."""
+    """Look at engine, disk, ports and sources, with hints."""
     from builder.tasks.doctor import examine
     from builder.wiring import look_at_host
 
@@ -257,7 +259,7 @@ def up(
     again: Again = False,
     recreate: Annotated[bool, typer.Option("--recreate", help="Make the container anew; volumes are kept.")] = False,
 ) -> None:
-    """Make the workstation be there and usable: render, build, start, wait, and say how to reach it."""
+    """Build, start and wait until the desktop can be used."""
     from builder.wiring import find_unchanged, take_fingerprint
 
     directory = options(context).directory
@@ -301,7 +303,8 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     if found.state == "absent":
         say(f"{found.name} is not there; `devbox up` makes it")
         return
-    say(f"{found.name} is {found.state}" + (f" ({found.health})" if found.health != "none" else ""))
+    state = "stopped" if found.state == "exited" else found.state
+    say(f"{found.name} is {state}" + (f" ({found.health})" if found.health != "none" else ""))
     _print_status(found)
 
 
@@ -516,7 +519,7 @@ def down(
     volumes: Annotated[bool, typer.Option("--volumes", help="Remove its volumes too, with all data in them.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Remove the workstation's container and network; its volumes stay unless told otherwise."""
+    """Remove container and network; the volumes stay."""
     from builder.tasks.lifecycle import take_down
 
     with session(context) as ours:
@@ -558,6 +561,9 @@ def run(command: Callable[[], object]) -> int:
     try:
         result = command()
         return result if isinstance(result, int) else 0
+    except Interrupted as error:
+        typer.echo(str(error), err=True)
+        return error.exit_code
     except DevboxError as error:
         typer.echo(f"error: {error}", err=True)
         return error.exit_code
@@ -571,9 +577,7 @@ def run(command: Callable[[], object]) -> int:
         )
         return ConfigError.exit_code
     except SystemExit as end:
-        # typer makes one of Ctrl-C inside a verb, and of a reader that went away (`devbox logs | head`).
-        if end.code == Interrupted.exit_code:
-            typer.echo("interrupted", err=True)
+        # What typer makes of a reader that went away (`devbox logs | head`): not a failure of ours.
         if not isinstance(end.__context__, BrokenPipeError):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

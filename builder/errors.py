@@ -5,7 +5,8 @@
     ├── LockError                3   what was resolved before does not fit any more
     ├── RenderError              4   a template or a rendered file is wrong (our mistake)
     ├── EngineError              5   the engine is missing, unreachable, or refused
-    │   └── BuildError           5   a build step failed
+    │   ├── BuildError           5   a build step failed
+    │   └── PortTakenError       5   a port of this machine was taken while a container was started
     ├── NotReadyError            6   the workstation runs but cannot be used
     ├── VerifyError              7   a check of `devbox verify` failed
     ├── HostError                8   this machine: disk, ports, files, a missing program, the network
@@ -73,6 +74,10 @@ class EngineError(DevboxError):
 
 class BuildError(EngineError):
     """A step of an image build failed."""
+
+
+class PortTakenError(EngineError):
+    """Somebody took a port between our choice of it and the start of the container."""
 
 
 class NotReadyError(DevboxError):

@@ -1,6 +1,7 @@
-"""What `doctor` looks at on this machine besides the engine: the disk, and whether PyPI and npm answer.
+"""What `doctor` looks at on this machine besides the engine: the disk, and whether PyPI answers.
 
-The registries are asked by the names that pip and npm themselves use here; no host name is known to us.
+PyPI is asked by pip, which knows its index; no host name is known to us. npm is not asked: it runs in a build stage
+only, and a host need not have it.
 """
 
 from __future__ import annotations

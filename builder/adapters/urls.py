@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import socket
 import ssl
 import urllib.error
 import urllib.parse
@@ -84,6 +85,8 @@ def translated(url: str) -> Iterator[None]:
         error.close()
         raise Unreachable(f"the server says {error.code} {error.reason}", where=url) from error
     except urllib.error.URLError as error:
-        raise Unreachable(f"cannot be reached: {error.reason}", where=url) from error
+        unknown = isinstance(error.reason, socket.gaierror)
+        reason = "its server's name cannot be looked up" if unknown else f"cannot be reached: {error.reason}"
+        raise Unreachable(reason, where=url) from error
     except (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
         raise Unreachable(f"the connection failed: {error or type(error).__name__}", where=url) from error

@@ -6,6 +6,7 @@ Pure: lines and names in, numbers and steps out. Must not know where the lines c
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -60,6 +61,12 @@ def map_steps(dockerfile: str, plan: Plan) -> Callable[[str], Step | None]:
         return places.get((found["stage"] or "stage-0", _squeeze(found["text"]))) if found else None
 
     return find
+
+
+def count_instructions(dockerfile: str, plan: Plan) -> Mapping[str, int]:
+    """How many instructions each step has, by its name: it is done when all of them are."""
+    steps = {f"{step.name}: {step.origin}": step for step in plan.steps}
+    return Counter(step.name for _, step in _places(dockerfile, steps) if step is not None)
 
 
 def _places(dockerfile: str, steps: Mapping[str, Step]) -> Iterator[tuple[tuple[str, str], Step | None]]:

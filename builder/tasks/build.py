@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.core.plan import LABEL_PREFIX, explain_difference
-from builder.core.progress import AptProgress, map_steps
+from builder.core.progress import AptProgress, count_instructions, map_steps
 from builder.errors import BuildError
 from builder.model import (
     BuildEvent,
@@ -47,7 +47,10 @@ def build_image(context: Context, prepared: Prepared, *, previous: ImageView | N
     folders = _gather(context, prepared)
     started = context.clock.now()
     context.report(TaskStarted(name="build", text=f"build {plan.image}"))
-    narrator = BuildNarrator(context=context, steps=map_steps(prepared.image_tree["Dockerfile"].data.decode(), plan))
+    dockerfile = prepared.image_tree["Dockerfile"].data.decode()
+    narrator = BuildNarrator(
+        context=context, steps=map_steps(dockerfile, plan), sizes=count_instructions(dockerfile, plan)
+    )
     tree = {**prepared.image_tree, **{f"host/{name}": file for name, file in context.sources.host_files().items()}}
     try:
         context.engine().build(tree, folders, plan.image, narrator)
@@ -104,8 +107,9 @@ class BuildNarrator:
 
     context: Context
     steps: Callable[[str], Step | None]  # vertex name -> step
+    sizes: Mapping[str, int]  # step -> number of its instructions
     packages: dict[str, AptProgress] = field(default_factory=dict)
-    running: dict[str, StepProgress] = field(default_factory=dict)
+    ended: dict[str, list[BuildEvent]] = field(default_factory=dict)
 
     def __call__(self, event: BuildEvent) -> None:
         step = self.steps(event.vertex)
@@ -125,7 +129,15 @@ class BuildNarrator:
             self._report(step, "running", done=progress.done, total=progress.total)
 
     def _state(self, step: Step, event: BuildEvent) -> None:
-        self._report(step, event.state, seconds=event.seconds)
+        """A step of several instructions is told as one: it runs from its first to its last."""
+        if event.state not in ("done", "cached"):
+            self._report(step, event.state, seconds=event.seconds)
+            return
+        ended = self.ended.setdefault(step.name, [])
+        ended.append(event)
+        if len(ended) == self.sizes.get(step.name, 1):
+            state = "cached" if all(item.state == "cached" for item in ended) else "done"
+            self._report(step, state, seconds=sum(item.seconds for item in ended))
 
     def _report(self, step: Step, state: str, *, seconds: float = 0.0, done: int = 0, total: int = 0) -> None:
         self.context.report(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.core.service import LABEL_WORKSPACE
 from builder.errors import EngineError
 from builder.model import ContainerView, Note, TaskEnded, TaskStarted
+from builder.tasks.owner import refuse_other_folder
 from builder.tasks.up import wait_ready
 
 if TYPE_CHECKING:
@@ -20,12 +20,7 @@ def find_workstation(context: Context, project: str) -> ContainerView:
     container = context.engine().find_container(project)
     if container is None:
         raise EngineError(f"there is no workstation {project} here", hint="`devbox up` makes one")
-    owner = container.labels.get(LABEL_WORKSPACE, "")
-    if owner and owner != str(context.workspace.root):
-        raise EngineError(
-            f"the workstation {project} belongs to another folder, {owner}",
-            hint="go there, or choose another name with `name:` in devbox.yaml",
-        )
+    refuse_other_folder(context, container)
     return container
 
 

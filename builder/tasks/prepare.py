@@ -170,10 +170,15 @@ def choose_ports(context: Context, runtime: Runtime, state: State, held: set[int
     """
     chosen: dict[str, int] = {}
     for port in runtime.ports:
-        remembered = state.ports.get(port.name, port.host)
+        remembered = state.ports.get(remember_as(port), port.host)
         first = port.host if port.pinned else remembered
         chosen[port.name] = _free_port(context, port, runtime.bind, first, held, set(chosen.values()))
     return chosen
+
+
+def remember_as(port: PortRequest) -> str:
+    """A port is remembered for what was asked: another wish in devbox.yaml starts afresh."""
+    return f"{port.name}={port.host}"
 
 
 def _free_port(context: Context, port: PortRequest, address: str, first: int, held: set[int], taken: set[int]) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from builder.core.plan import LABEL_PREFIX
 from builder.core.service import LABEL_WORKSPACE
+from builder.tasks.owner import refuse_other_folder
 
 if TYPE_CHECKING:
     from builder.model import ContainerView
@@ -45,6 +46,7 @@ def read_status(context: Context, project: str) -> Status:
             name=project, state="absent", health="none", image="", base="", requested_base="", substitutions=(),
             endpoints={}, ready={}, workspace=str(context.workspace.root),
         )  # fmt: skip
+    refuse_other_folder(context, container)
     ready = _read_phases(context, container) if container.state == "running" else {}
     return describe_container(container, ready)
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from builder.core.service import LABEL_PLAN, LABEL_SPEC, LABEL_WORKSPACE
-from builder.errors import EngineError, NotReadyError
+from builder.core.service import LABEL_PLAN, LABEL_SPEC
+from builder.errors import EngineError, NotReadyError, PortTakenError
 from builder.model import (
     ContainerView,
     ImageView,
@@ -27,12 +27,14 @@ from builder.model import (
     TaskStarted,
 )
 from builder.tasks.build import build_image
+from builder.tasks.owner import refuse_other_folder
 from builder.tasks.prepare import (
     Prepared,
     choose_ports,
     make_spec,
     prepare,
     read_request,
+    remember_as,
     render_service,
     say_substitutions,
 )
@@ -71,7 +73,8 @@ def bring_up(context: Context, *, fingerprint: str, again: bool = False, recreat
         project = prepared.resolved.runtime.project
         engine = context.engine()
         container = engine.find_container(project)
-        _refuse_foreign(context, container)
+        if container is not None:
+            refuse_other_folder(context, container)
         keys = context.keys.ensure(project, context.workspace.root, prepared.resolved.runtime.authorized_keys)
         spec = _make_spec(context, prepared, keys, container)
         context.workspace.write_tree({**prepared.image_tree, **render_service(context, spec)})
@@ -87,7 +90,8 @@ def bring_up(context: Context, *, fingerprint: str, again: bool = False, recreat
         )
         if outcome.changed:
             build_image(context, prepared, previous=_image_of(engine, container))
-            _replace(context, engine, spec, container, recreate=recreate)
+            spec = _start(context, prepared, keys, spec, container, recreate=recreate)
+            outcome = replace(outcome, spec=spec)
         phases = wait_ready(context, spec.container_name, aloud=outcome.changed)
         _remember(context, spec, fingerprint)
         return replace(outcome, phases=phases)
@@ -103,29 +107,46 @@ def is_current(container: ContainerView | None, spec: ServiceSpec) -> bool:
     )
 
 
-def _refuse_foreign(context: Context, container: ContainerView | None) -> None:
-    """Two folders can have the same name; the second must not take the first one's workstation."""
-    if container is None:
-        return
-    owner = container.labels.get(LABEL_WORKSPACE, "")
-    if owner and owner != str(context.workspace.root):
-        raise EngineError(
-            f"the workstation {container.name} belongs to another folder, {owner}",
-            hint="choose another name with `name:` in devbox.yaml, or run `devbox down` in that folder",
-        )
-
-
 def _make_spec(context: Context, prepared: Prepared, keys: Keys, container: ContainerView | None) -> ServiceSpec:
     state = context.workspace.load_state()
     held = set(container.ports.values()) if container is not None else set()
     ports = choose_ports(context, prepared.resolved.runtime, state, held)
-    if ports != dict(state.ports):
-        context.workspace.save_state(replace(state, ports=ports))
+    memory = {remember_as(port): ports[port.name] for port in prepared.resolved.runtime.ports}
+    if memory != dict(state.ports):
+        context.workspace.save_state(replace(state, ports=memory))
     return make_spec(context, prepared, keys, ports)
 
 
 def _image_of(engine: Engine, container: ContainerView | None) -> ImageView | None:
     return engine.find_image(container.image_id) if container is not None else None
+
+
+def _start(
+    context: Context,
+    prepared: Prepared,
+    keys: Keys,
+    spec: ServiceSpec,
+    container: ContainerView | None,
+    *,
+    recreate: bool,
+) -> ServiceSpec:
+    """Start the container; with other ports if one of them was taken since they were chosen, before a long build.
+
+    The spec that it was started with in the end.
+    """
+    engine = context.engine()
+    while True:
+        try:
+            _replace(context, engine, spec, container, recreate=recreate)
+            return spec
+        except PortTakenError:
+            if half_made := engine.find_container(spec.project):
+                engine.remove(half_made.id)
+            container, before = None, spec
+            spec = _make_spec(context, prepared, keys, None)
+            if spec.ports == before.ports:
+                raise  # they look free from here, so another choice would be the same
+            context.workspace.write_tree({**prepared.image_tree, **render_service(context, spec)})
 
 
 def _replace(

@@ -12,16 +12,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from builder.adapters.clock import wait_for
 from builder.adapters.engine.client import Engine, connect_engine
+from builder.adapters.rfb import VncClient, connect
 from builder.model import ContainerView, ImageView
 from tests.engine.base_image import base_image as base_image  # a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
+# Shell lines that succeed when a terminal on the desktop has its shell, and when none is there any more.
+SHELL_RUNS = "pgrep -P $(pgrep -x -d , xfce4-terminal) zsh"
+TERMINAL_ENDS = "pkill -x xfce4-terminal; ! pgrep -x xfce4-terminal"
 UP_SECONDS = 900  # a cold build on two busy cores
 
 
@@ -47,7 +53,7 @@ class Workstation:
     ) -> subprocess.CompletedProcess[str]:
         """Run `devbox` here; its exit code is the caller's to judge."""
         return subprocess.run(
-            [sys.executable, "-m", "builder", "-C", str(self.folder), *arguments],
+            self.argv(*arguments),
             capture_output=True,
             text=True,
             input=stdin,
@@ -55,6 +61,28 @@ class Workstation:
             timeout=UP_SECONDS,
             check=False,
         )
+
+    def argv(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "builder", "-C", str(self.folder), *arguments]
+
+    @contextmanager
+    def spawn(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """`devbox` here, running beside the test, in a process group of its own; killed if the test leaves it alive."""
+        self.started = self.started or arguments[0] == "up"
+        process = subprocess.Popen(
+            self.argv(*arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=dict(self.environment),
+            start_new_session=True,
+        )
+        with process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.kill()
 
     def ok(self, *arguments: str, stdin: str | None = None) -> str:
         """Run `devbox` here, insist that it succeeds, return its stdout."""
@@ -84,14 +112,33 @@ class Workstation:
     def inside(self, *command: str) -> str:
         return self.ok("exec", "--", *command)
 
+    def secrets(self) -> Path:
+        """The folder that the container sees as /run/secrets; what only this machine needs lies beside it."""
+        (found,) = Path(self.environment["XDG_STATE_HOME"]).glob(f"devbox/{self.status()['name']}-*/secrets")
+        return found
+
+    def login_vnc(self) -> VncClient:
+        return connect("127.0.0.1", self.port("vnc")).login(self.password())
+
+    def wait_inside(self, what: str, probe: str, *, deadline_s: float = 20) -> str:
+        """The output of the shell line `probe`, run inside as the user, once it succeeds."""
+
+        def look() -> str | None:
+            done = self.run("exec", "--", "sh", "-c", probe)
+            return done.stdout if done.returncode == 0 else None
+
+        return wait_for(what, look, deadline_s=deadline_s, interval_s=0.2)
+
     def container(self, engine: Engine) -> ContainerView:
         found = engine.find_container(str(self.status()["name"]))
         assert found is not None
         return found
 
     def take_away(self) -> None:
+        """Remove it with its data; a second time is nothing."""
         if self.started:
             self.ok("down", "--volumes", "--yes")
+            self.started = False
 
 
 @pytest.fixture(scope="session")
@@ -163,9 +210,14 @@ def new_workstation(session_folder: Path, environment: Mapping[str, str]) -> Ite
 
 
 @pytest.fixture(scope="session")
-def shared(session_folder: Path, environment: Mapping[str, str]) -> Iterator[Workstation]:
+def session_workstations(session_folder: Path, environment: Mapping[str, str]) -> Iterator[NewWorkstation]:
+    """Make workstations that several tests look at."""
+    yield from make_factory(session_folder, environment)
+
+
+@pytest.fixture(scope="session")
+def shared(session_workstations: NewWorkstation) -> Workstation:
     """One running default workstation, for tests that leave it as they found it."""
-    for make in make_factory(session_folder, environment):
-        workstation = make("shared")
-        workstation.up()
-        yield workstation
+    workstation = session_workstations("shared")
+    workstation.up()
+    return workstation

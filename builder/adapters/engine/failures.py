@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import docker.errors
 import requests.exceptions
 
-from builder.errors import EngineError
+from builder.errors import EngineError, PortTakenError
 
 if TYPE_CHECKING:
     from builder.adapters.engine.host import EngineHost
@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 START_HINT: Final = "start it (`systemctl start docker`, or `dockerd` as root), or set DOCKER_HOST to one that runs"
 FOREIGN_HINT: Final = "remove or rename it, or choose another name with `name:` in devbox.yaml"
 
+_PORT_HINTS: Final = (
+    "another container publishes this port; `docker ps` names it",
+    "a program of this machine listens on this port; `ss -ltnp` names it",
+)
+
 # What engines write into an error answer, and what helps. First match wins.
 _ANSWERS: Final = (
     ("no space left on device", "free some disk: `docker system df` shows what the engine holds"),
-    ("port is already allocated", "another container publishes this port; `docker ps` names it"),
-    ("address already in use", "a program of this machine listens on this port; `ss -ltnp` names it"),
+    ("port is already allocated", _PORT_HINTS[0]),
+    ("address already in use", _PORT_HINTS[1]),
     ("no such image", "build or pull the image first"),
     ("no such host", "the engine cannot resolve names: look at its DNS settings"),
     ("bind source path does not exist", "create that folder, or take the mount out of devbox.yaml"),
@@ -62,7 +67,8 @@ def answer_error(doing: str, status: int, text: str, host: EngineHost) -> Engine
     known = next((hint for mark, hint in _ANSWERS if mark in text.lower()), None)
     if known is None and status >= 500:
         known = "that is a failure inside the engine: its log says more (`journalctl -u docker`)"
-    return EngineError(f"{doing}: {text.strip()}", where=host.url, hint=known)
+    kind = PortTakenError if known in _PORT_HINTS else EngineError
+    return kind(f"{doing}: {text.strip()}", where=host.url, hint=known)
 
 
 def wire_error(doing: str, error: BaseException, host: EngineHost) -> EngineError:

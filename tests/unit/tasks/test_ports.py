@@ -41,7 +41,11 @@ def test_who_holds_a_port_may_be_unknown() -> None:
 
 
 def test_what_was_found_before_is_taken_again() -> None:
-    assert choose(port(), remembered={"vnc": 5903}) == ({"vnc": 5903}, [])
+    assert choose(port(), remembered={"vnc=5901": 5903}) == ({"vnc": 5903}, [])
+
+
+def test_another_wish_is_not_answered_from_memory() -> None:
+    assert choose(port(host=6041), remembered={"vnc=5901": 5903}) == ({"vnc": 6041}, [])
 
 
 def test_our_own_container_is_no_obstacle() -> None:

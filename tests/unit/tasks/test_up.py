@@ -58,7 +58,7 @@ def test_what_was_found_is_remembered(world: World) -> None:
     outcome, _ = up(world)
     assert (state.fingerprint, state.plan) == ("f", outcome.plan.id)
     assert state.spec == outcome.spec.labels["dev.devbox.spec"]
-    assert state.ports == {"vnc": 5901, "web": 6080, "ssh": 2222, "dev": 3000}
+    assert state.ports == {"vnc=5901": 5901, "web=6080": 6080, "ssh=2222": 2222, "dev=3000": 3000}
 
 
 def test_a_second_time_there_is_nothing_to_do(world: World) -> None:

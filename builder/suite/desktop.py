@@ -1,0 +1,62 @@
+"""Group `desktop`: a person can use it. What is on the screen, by the image's own probe and by a picture over VNC.
+
+What needs a keyboard is in `hands_on`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from builder.suite import hands_on
+from builder.suite.cases import Case, case
+from builder.suite.results import CheckFailure
+from builder.suite.subject import PROBE, exec_hint
+
+if TYPE_CHECKING:
+    from builder.model import Resolved
+    from builder.suite.subject import Subject
+
+# Phase of the probe -> what a person would say. Those of the doors are tried from outside instead.
+PHASES: Final = {
+    "x": ("x-server", "the X server answers"),
+    "bus": ("session-bus", "the session bus answers"),
+    "settings": ("settings", "the settings service is on the bus"),
+    "wm": ("window-manager", "a window manager runs"),
+    "panel": ("panel", "the panel is on the screen"),
+    "desktop": ("background", "the desktop is behind everything"),
+    "theme": ("theme", "the settings manager tells programs of the theme"),
+    "frame": ("painted", "panel and screen are painted in more than one colour"),
+}
+FEWEST_COLOURS: Final = 24  # a grey screen with a cursor has two or three; the bare panel alone has dozens
+
+
+def make_cases(resolved: Resolved) -> Iterator[Case]:
+    if any(tool.name == "desktop" for tool in resolved.tools):
+        yield from (_phase_case(phase) for phase in PHASES)
+        yield first_frame
+        yield from hands_on.CASES
+
+
+def _phase_case(phase: str) -> Case:
+    name, title = PHASES[phase]
+
+    def run(subject: Subject) -> None:
+        look = subject.look()
+        hint = exec_hint("sudo", PROBE, "check")
+        if phase not in look.phases:
+            raise CheckFailure(f"the probe to look at `{phase}`", "no service of the image declares it", hint)
+        if phase in look.red:
+            raise CheckFailure(title, look.red[phase], f"{hint}; devbox logs {look.red[phase].partition(':')[0]}")
+
+    return Case(id=f"desktop.{name}", title=title, check=run, door="vnc")
+
+
+@case("desktop.picture", "the picture over VNC shows a desktop, not one colour", door="vnc")
+def first_frame(subject: Subject) -> str:
+    with subject.login() as client:
+        picture = client.picture(10.0)
+    colours = picture.colours(4096)
+    if colours < FEWEST_COLOURS:
+        raise CheckFailure(f"at least {FEWEST_COLOURS} colours", f"{colours}", "devbox screenshot picture.png")
+    return f"{picture.width}x{picture.height}, {colours if colours < 4096 else 'thousands of'} colours"

@@ -1,0 +1,121 @@
+"""Group `doors`: each way in opens to who may come in, and to nobody else.
+
+VNC, the web page and its web socket, SSH, and the secrets that open them. Every refusal is tried, not read from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from builder.adapters.rfb import ConnectionLostError, LoginRefusedError, SecurityType
+from builder.adapters.web import WebError, WebRefusedError, check_page, check_websocket
+from builder.suite.cases import Case, case
+from builder.suite.results import CheckFailure
+
+if TYPE_CHECKING:
+    from builder.model import Resolved
+    from builder.suite.subject import Subject
+
+WEB_SOCKET: Final = "/websockify"
+FOREIGN: Final = "http://elsewhere.invalid"
+RFB_VERSION: Final = (3, 8)
+
+
+def make_cases(resolved: Resolved) -> Iterator[Case]:
+    from builder.suite import secrets_kept, ssh
+
+    doors = {door for tool in resolved.tools for door in tool.ports}
+    ours = (banner, security_types, right_password, wrong_password, empty_password, no_password, page, socket, foreign)
+    for item in (*ours, *ssh.CASES, *secrets_kept.CASES):
+        if item.door is None or item.door in doors:
+            yield item
+
+
+@case("doors.vnc-banner", "the VNC server greets with RFB 3.8", door="vnc")
+def banner(subject: Subject) -> None:
+    greeting = subject.memo.get("greeting", subject.greet)
+    greeting.close()
+    if greeting.version != RFB_VERSION:
+        raise CheckFailure("RFB 3.8", f"RFB {'.'.join(map(str, greeting.version))}", "devbox logs xvnc")
+
+
+@case("doors.vnc-security-types", "the VNC server asks for a password and offers nothing else", door="vnc")
+def security_types(subject: Subject) -> None:
+    greeting = subject.memo.get("greeting", subject.greet)
+    greeting.close()
+    if greeting.security_types != (SecurityType.VNC_AUTH,):
+        told = ", ".join(map(str, greeting.security_types)) or "none"
+        raise CheckFailure("security type 2 (VncAuth) alone", f"types {told}", "devbox logs xvnc")
+
+
+@case("doors.vnc-password", "the right VNC password opens the desktop", door="vnc")
+def right_password(subject: Subject) -> None:
+    try:
+        subject.login().close()
+    except LoginRefusedError as error:
+        look = "devbox password --new"
+        raise CheckFailure("the password of `devbox password` to be accepted", error.message, look) from error
+
+
+@case("doors.vnc-wrong-password", "a wrong VNC password is refused", door="vnc")
+def wrong_password(subject: Subject) -> None:
+    right = subject.keys.password.reveal()
+    _expect_refusal(subject, ("b" if right[:1] == "a" else "a") + right[1:], "a wrong password")
+
+
+@case("doors.vnc-empty-password", "an empty VNC password is refused", door="vnc")
+def empty_password(subject: Subject) -> None:
+    _expect_refusal(subject, "", "an empty password")
+
+
+@case("doors.vnc-no-password", "nobody comes in by skipping the VNC password", door="vnc")
+def no_password(subject: Subject) -> None:
+    """The client takes the type None although it was not offered: a careless server would let it in."""
+    _expect_refusal(subject, None, "a login without a password", force=SecurityType.NONE)
+
+
+def _expect_refusal(subject: Subject, password: str | None, what: str, *, force: int | None = None) -> None:
+    greeting = subject.greet()
+    try:
+        greeting.login(password, force=force).close()
+    except LoginRefusedError:
+        return
+    except ConnectionLostError:
+        # It hung up on an answer that it did not offer: a refusal, provided that it goes on serving.
+        subject.greet().close()
+        return
+    raise CheckFailure(f"{what} to be refused", "it opens the desktop", "devbox logs xvnc")
+
+
+@case("doors.web-page", "the web page of the desktop is served", door="web")
+def page(subject: Subject) -> None:
+    url = f"http://127.0.0.1:{subject.port('web')}/"
+    try:
+        found = check_page(url)
+    except WebError as error:
+        raise CheckFailure(f"a page at {url}", error.message, "devbox logs web") from error
+    if "html" not in found.content_type or b"viewer.js" not in found.body:
+        told = f"{found.content_type}, {len(found.body)} bytes"
+        raise CheckFailure("the page of the viewer", told, f"devbox open web --print, and look at {url}")
+
+
+@case("doors.web-socket", "the web socket leads to the VNC server", door="web")
+def socket(subject: Subject) -> None:
+    try:
+        found = check_websocket("127.0.0.1", subject.port("web"), WEB_SOCKET)
+    except WebError as error:
+        raise CheckFailure("101 and the banner of a VNC server", error.message, "devbox logs web") from error
+    if found.subprotocol not in ("binary", ""):
+        raise CheckFailure("the subprotocol binary", found.subprotocol, "devbox logs web")
+
+
+@case("doors.web-foreign-origin", "a page of another site may not use the web socket", door="web")
+def foreign(subject: Subject) -> None:
+    try:
+        check_websocket("127.0.0.1", subject.port("web"), WEB_SOCKET, origin=FOREIGN)
+    except WebRefusedError as refusal:
+        if refusal.status == 403:
+            return
+        raise CheckFailure("status 403", str(refusal.status), "devbox logs web") from refusal
+    raise CheckFailure("status 403 for a foreign origin", "the web socket opens", "devbox logs web")
