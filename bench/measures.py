@@ -10,11 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import docker
-import yaml
 
 from bench.cold import measure_cold
 from bench.figures import Figure, take_seconds, take_turns
@@ -31,6 +29,11 @@ SMALL_PACKAGES: Final = (
     *("hello", "jo", "lolcat", "moreutils", "mtools", "ncdu", "nyancat", "par", "pv", "pwgen", "rlwrap", "sl"),
     *("sloccount", "toilet", "units", "uuid", "vbindiff", "xxd", "yafc"),
 )
+
+# What we want on a quiet machine of two cores. The profile's budgets are wider: they must hold on a busy one too.
+GOAL_PAINTED_S: Final = 1.1
+GOAL_IDLE_MB: Final = 85
+GOAL_IMAGE_MB: Final = 480
 
 
 @dataclass(slots=True)
@@ -116,7 +119,6 @@ def measure_up_painted(pair: Pair, rounds: int) -> list[Figure]:
         created.append(painted[-1] + _seconds_to_start(ours))
         theirs.compose("down")
         bare.append(take_seconds(lambda: theirs.compose("up", "-d")))
-    budget = _budgets()
     return [
         Figure(
             name="up-painted", what="`devbox up`, image there, until painted", unit="s", values=tuple(wall),
@@ -124,7 +126,7 @@ def measure_up_painted(pair: Pair, rounds: int) -> list[Figure]:
         ),
         Figure(
             name="start-painted", what="start of the container until painted", unit="s", values=tuple(painted),
-            target=budget["painted_s"],
+            target=GOAL_PAINTED_S,
         ),
         Figure(
             name="create-painted", what="create of the container until painted, at most", unit="s",
@@ -187,7 +189,7 @@ def measure_memory(pair: Pair, rounds: int) -> list[Figure]:
             what=f"memory as the engine counts it, {IDLE_S} s after `up`, no viewer",
             unit="MB",
             values=tuple(counted for counted, _ in samples),
-            target=_budgets()["idle_mb"],
+            target=GOAL_IDLE_MB,
         ),
         Figure(
             name="resident",
@@ -209,7 +211,7 @@ def measure_size(pair: Pair, rounds: int) -> list[Figure]:
     base = [image.attrs["Size"] / 1e6]
     return [
         Figure(
-            name="size", what="image, unpacked", unit="MB", values=tuple(base), target=_budgets()["image_mb"],
+            name="size", what="image, unpacked", unit="MB", values=tuple(base), target=GOAL_IMAGE_MB,
         )
     ]  # fmt: skip
 
@@ -220,13 +222,6 @@ def _container(workstation: Workstation) -> Container:
 
 def _container_name(workstation: Workstation) -> str:
     return f"{workstation.name}-workstation-1"
-
-
-def _budgets() -> Mapping[str, float]:
-    """The targets that the profile itself names."""
-    file = Path(__file__).resolve().parents[1] / "images/profiles/workstation.yaml"
-    budgets: dict[str, float] = yaml.safe_load(file.read_text())["budgets"]
-    return budgets
 
 
 def _cold(pair: Pair, rounds: int) -> list[Figure]:

@@ -46,7 +46,7 @@ def render_markdown(results: Results, command: str) -> str:
             "",
             *baselines,
             "",
-            "The targets of the start, the memory and the size are the budgets of the profile `workstation`.",
+            "The targets are goals for a quiet machine; the budgets of `devbox verify` are wider.",
             "",
             "Measured with",
             "",

@@ -22,6 +22,7 @@ Report = Callable[[Event], None]
 MARKS: Final[Mapping[str, str]] = {"info": "·", "warning": "!", "done": "✓"}
 STATE_MARKS: Final[Mapping[str, str]] = {"running": "…", "cached": "=", "done": "✓", "failed": "✗", "canceled": "-"}
 PLAIN_EVERY_S: Final = 5.0
+BAR_WIDTH: Final = 20
 
 
 class Reporter:
@@ -118,6 +119,14 @@ def describe_step(event: StepProgress) -> str:
     return f"{STATE_MARKS[event.state]} {event.name}: {event.text}{amount}{cached}{seconds}"
 
 
+def draw_bar(event: StepProgress) -> str:
+    """How much of it is done, where that is known."""
+    if not event.total:
+        return ""
+    filled = BAR_WIDTH * min(event.done, event.total) // event.total
+    return f"{'━' * filled}{'╌' * (BAR_WIDTH - filled)} "
+
+
 def _amount(value: int, unit: str) -> str:
     return f"{value / 1e6:.1f} MB" if unit == "bytes" else str(value)
 
@@ -179,5 +188,5 @@ class LiveReporter(Reporter):
             text, since = self._task
             table.add_row(Spinner("dots"), f"{text} {now - since:.0f} s")
         for event, since in self._running.values():
-            table.add_row("", f"{describe_step(event)} {now - since:.0f} s")
+            table.add_row("", f"{draw_bar(event)}{describe_step(event)} {now - since:.0f} s")
         return table

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 WEB_SOCKET: Final = "/websockify"
 FOREIGN: Final = "http://elsewhere.invalid"
 RFB_VERSION: Final = (3, 8)
+TIGHT: Final = 16  # security type of the TightVNC protocol
 
 
 def make_cases(resolved: Resolved) -> Iterator[Case]:
@@ -44,7 +45,9 @@ def banner(subject: Subject) -> None:
 def security_types(subject: Subject) -> None:
     greeting = subject.memo.get("greeting", subject.greet)
     greeting.close()
-    if greeting.security_types != (SecurityType.VNC_AUTH,):
+    # TightVNC wraps the same login in a type of its own, and offers both.
+    wanted = {SecurityType.VNC_AUTH, *([TIGHT] if any(t.name == "tightvnc" for t in subject.resolved.tools) else [])}
+    if SecurityType.VNC_AUTH not in greeting.security_types or set(greeting.security_types) - wanted:
         told = ", ".join(map(str, greeting.security_types)) or "none"
         raise CheckFailure("security type 2 (VncAuth) alone", f"types {told}", "devbox logs xvnc")
 

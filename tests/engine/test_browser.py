@@ -80,6 +80,14 @@ def canvas_picture(page: Page) -> Picture:
         return Picture(width=image.width, height=image.height, rgb=image.convert("RGB").tobytes())
 
 
+def press_keys(page: Page, text: str) -> None:
+    """Keys of another keyboard's layout; `keyboard.type` would insert such characters without pressing a key."""
+    devtools = page.context.new_cdp_session(page)
+    for character in text:
+        for kind in ("keyDown", "keyUp"):
+            devtools.send("Input.dispatchKeyEvent", {"type": kind, "key": character, "code": "Quote"})
+
+
 def unlike(one: Picture, other: Picture) -> float:
     """Share of the pixels that look different: noVNC asks for JPEG, which changes most of them by a little."""
     images = [Image.frombytes("RGB", (picture.width, picture.height), picture.rgb) for picture in (one, other)]
@@ -144,7 +152,9 @@ def test_what_is_typed_in_the_browser_arrives(page: Page, shared: Workstation) -
         shared.wait_inside("a shell in a terminal", SHELL_RUNS)
         with shared.login_vnc() as client:
             client.settle(0.5, 20, tolerance=0.002)
-        page.keyboard.type("print -r -- 'Typed in the browser: ÄÖÜ' > /tmp/browser\n")
+        page.keyboard.type("print -r -- 'Typed in the browser: ")
+        press_keys(page, "ÄÖÜ")
+        page.keyboard.type("' > /tmp/browser\n")
         written = shared.wait_inside("the file", "test -s /tmp/browser && cat /tmp/browser")
     finally:
         shared.wait_inside("the terminal's end", TERMINAL_ENDS)

@@ -59,7 +59,7 @@ def test_stages_that_do_not_need_each_other_are_built_side_by_side(build: Builds
     image = build(
         "FROM BASE AS one\nRUN sleep 3 # one NONCE\n"
         "FROM BASE AS two\nRUN sleep 3 # two NONCE\n"
-        "FROM BASE\nCOPY --from=one /etc/hostname /one\nCOPY --from=two /etc/hostname /two\n"
+        "FROM BASE\nCOPY --from=one /etc/passwd /one\nCOPY --from=two /etc/passwd /two\n"
     )
     assert time.monotonic() - began < build.seconds("[one 2/2]") + build.seconds("[two 2/2]")
     assert image.startswith("sha256:")

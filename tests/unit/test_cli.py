@@ -18,7 +18,7 @@ from builder.errors import EngineError
 
 VERBS = (
     "init", "config", "plan", "render", "build", "up", "status", "list", "shell", "exec", "logs", "open", "password",
-    "screenshot", "stop", "start", "down", "doctor", "version",
+    "screenshot", "verify", "stop", "start", "down", "doctor", "version",
 )  # fmt: skip
 
 
@@ -194,3 +194,20 @@ def test_alone_it_shows_its_help() -> None:
     result = start(stdout=subprocess.PIPE)
     assert (result.returncode, result.stderr) == (0, "")
     assert "Commands:" in result.stdout
+
+
+@pytest.mark.parametrize(("system", "path"), [("github", ".github/workflows/devbox.yml"), ("gitlab", ".gitlab-ci.yml")])
+def test_init_writes_a_ci_file_once(devbox: Devbox, system: str, path: str) -> None:
+    first, second, third = (devbox("init", "--ci", system, *force) for force in ((), (), ("--force",)))
+
+    assert (first.code, second.code, third.code) == (0, 2, 0)
+    assert "--force" in second.err
+    assert "devbox verify --junit" in (devbox.folder / path).read_text()
+    assert not (devbox.folder / "devbox.yaml").exists()
+
+
+def test_init_for_an_unknown_ci_names_the_known_ones(devbox: Devbox) -> None:
+    result = devbox("init", "--ci", "jenkins")
+
+    assert result.code == 2
+    assert "github or gitlab" in result.err

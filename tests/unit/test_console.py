@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
-from builder.console import describe_event, describe_step, make_reporter
+from builder.console import describe_event, describe_step, draw_bar, make_reporter
 from builder.model import Event, LogLine, Note, PhaseReached, StepProgress, TaskEnded, TaskStarted
 
 EVENTS: tuple[Event, ...] = (
@@ -96,3 +97,11 @@ def test_the_live_view_leaves_what_is_done_behind_it() -> None:
 
 def test_the_live_view_takes_brackets_as_they_are() -> None:
     assert "a [bold]b[/bold] [/nope]" in written("live", Note(text="a [bold]b[/bold] [/nope]"))
+
+
+def test_a_bar_shows_how_much_is_done() -> None:
+    step = StepProgress(name="checks", text="typing", state="running", done=5, total=10, unit="checks")
+
+    assert draw_bar(step) == "━" * 10 + "╌" * 10 + " "
+    assert draw_bar(replace(step, done=99)) == "━" * 20 + " "
+    assert draw_bar(replace(step, total=0)) == ""
