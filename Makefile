@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export DEBIAN_FRONTEND := noninteractive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine up test test-fast test-long lint format golden bench bench-compare constraints host-tools test-tools clean
+.PHONY: help setup engine up test test-fast test-long lint format golden bench report constraints host-tools test-tools clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -56,6 +56,10 @@ golden: setup ## Rewrite the golden cases; read the diff before you commit it
 
 bench: setup engine host-tools ## Measure against the baselines of the same run (make bench ONLY=noop,help)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
+
+report: setup engine host-tools ## Verify a fresh workstation and keep the report of it in docs/verify-report
+	@folder=$$(mktemp -d)/example && mkdir "$$folder" && trap '$(BIN)/devbox -C "$$folder" down --volumes --yes' EXIT \
+		&& $(BIN)/devbox -C "$$folder" up && $(BIN)/devbox -C "$$folder" verify --report docs/verify-report
 
 constraints: ## Pin the dependencies anew, with hashes
 	@.ci/python-venv $(PYTHON) .cache/pin

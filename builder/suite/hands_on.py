@@ -152,7 +152,9 @@ def terminal_opens(subject: Subject) -> str:
 
 def _need_clipboard(subject: Subject) -> None:
     if _is_tightvnc(subject):
-        raise Skipped("TightVNC has only X's old cut buffer, which XFCE does not use; `desktop.server: tigervnc` has both")
+        raise Skipped(
+            "TightVNC has only X's old cut buffer, which XFCE does not use; `desktop.server: tigervnc` has both"
+        )
 
 
 @case("desktop.clipboard-in", "text copied here can be pasted there", lane=Lane.ALONE, door="vnc")

@@ -15,7 +15,6 @@ from builder.model import Mount
 if TYPE_CHECKING:
     from builder.model import HealthSpec, ServiceSpec, VolumeSpec
 
-OURS: Final = "dev.devbox."
 LABEL_WORKSPACE: Final = "dev.devbox.workspace"
 LABEL_SPEC: Final = "dev.devbox.spec"
 PROJECT: Final = "com.docker.compose.project"
@@ -28,8 +27,11 @@ COMPOSE_VERSION: Final = "2.26.1"
 
 
 def is_ours(labels: Mapping[str, str] | None) -> bool:
-    """Whether devbox made it, or Compose from the file that devbox rendered."""
-    return any(key.startswith(OURS) for key in labels or ())
+    """Whether devbox made it, or Compose from the file that devbox rendered.
+
+    Other labels of ours prove nothing: every container inherits those of its image, also somebody else's.
+    """
+    return LABEL_WORKSPACE in (labels or {})
 
 
 def container_labels(spec: ServiceSpec, image_id: str) -> dict[str, str]:
