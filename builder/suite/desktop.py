@@ -6,6 +6,7 @@ What needs a keyboard is in `hands_on`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from builder.suite import hands_on
@@ -14,6 +15,7 @@ from builder.suite.results import CheckFailure
 from builder.suite.subject import PROBE, exec_hint
 
 if TYPE_CHECKING:
+    from builder.adapters.rfb import Picture
     from builder.model import Resolved
     from builder.suite.subject import Subject
 
@@ -28,7 +30,9 @@ PHASES: Final = {
     "theme": ("theme", "the settings manager tells programs of the theme"),
     "frame": ("painted", "panel and screen are painted in more than one colour"),
 }
-FEWEST_COLOURS: Final = 24  # a grey screen with a cursor has two or three; the bare panel alone has dozens
+FEWEST_COLOURS: Final = 24  # a grey screen has two or three; the bare panel alone has dozens
+# A smooth cursor on a black screen has dozens, too, but a ten-thousandth of its pixels; the panel is a hundredth.
+LEAST_PAINTED: Final = 0.003
 
 
 def make_cases(resolved: Resolved) -> Iterator[Case]:
@@ -59,4 +63,14 @@ def first_frame(subject: Subject) -> str:
     colours = picture.colours(4096)
     if colours < FEWEST_COLOURS:
         raise CheckFailure(f"at least {FEWEST_COLOURS} colours", f"{colours}", "devbox screenshot picture.png")
+    if (painted := _share_painted(picture)) < LEAST_PAINTED:
+        told = f"{painted:.3%} of it"
+        raise CheckFailure("more than a cursor on the screen", told, "devbox screenshot picture.png")
     return f"{picture.width}x{picture.height}, {colours if colours < 4096 else 'thousands of'} colours"
+
+
+def _share_painted(picture: Picture) -> float:
+    """The share of the screen that is not of one colour: that of a corner, whichever has more of it."""
+    corners = (picture.pixel(0, 0), picture.pixel(picture.width - 1, picture.height - 1))
+    plain = (replace(picture, rgb=bytes(colour) * (picture.width * picture.height)) for colour in corners)
+    return min(picture.difference(one) for one in plain)

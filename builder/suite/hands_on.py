@@ -207,12 +207,13 @@ def resize(subject: Subject) -> str:
         wanted = (before[0] - 160, before[1] - 120)
         try:
             client.resize(*wanted)
-            picture = client.picture(TYPED_S)
-            found = (picture.width, picture.height)
         except ResizeRefusedError as error:
             raise CheckFailure(f"a screen of {wanted[0]}x{wanted[1]}", error.message, "devbox logs xvnc") from error
+        try:
+            picture = client.picture(TYPED_S)
         finally:
             client.resize(*before)
+        found = (picture.width, picture.height)
         if found != wanted:
             raise CheckFailure(f"{wanted[0]}x{wanted[1]}", f"{found[0]}x{found[1]}", "devbox logs xvnc")
         return f"{before[0]}x{before[1]} -> {wanted[0]}x{wanted[1]} and back"

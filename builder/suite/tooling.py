@@ -141,10 +141,12 @@ def _package(check: Check) -> CheckFunction:
 
 def _service(name: str) -> CheckFunction:
     def run(subject: Subject) -> None:
-        done = subject.root.run("s6-svstat -o up,ready /run/service/%s", name)
-        state = done.stdout.split() or [done.stderr.strip()]
-        if state[0] != "true":
-            raise CheckFailure(f"the service {name} to be up", " ".join(state), f"devbox logs {name}")
+        done = subject.root.run("s6-svstat -o up,ready /run/service/%s && ls /run/service/%s", name, name)
+        up, ready, *files = done.stdout.split() or ["false", "false"]
+        # One that tells when it is ready and never is keeps dying: each of its starts is up for a moment.
+        if up != "true" or (ready != "true" and "notification-fd" in files):
+            told = f"up {up}, ready {ready}" if done.stdout else done.stderr.strip()
+            raise CheckFailure(f"the service {name} to be up", told, f"devbox logs {name}")
 
     return run
 

@@ -171,9 +171,10 @@ def clean_engine(engine: Engine, session_folder: Path) -> Iterator[None]:
     left = [view for view in engine.find_workstations() if str(session_folder) in view.labels["dev.devbox.workspace"]]
     for view in left:
         engine.remove(view.id)
+    used = {view.image_id for view in engine.find_workstations()}  # of somebody who works here meanwhile
     if not os.environ.get("DEVBOX_TEST_KEEP"):
         for image in _images(engine):
-            if image.id not in before:
+            if image.id not in before | used:
                 engine.remove_image(image.id, force=True)
     assert not left, f"tests left workstations behind: {[view.name for view in left]}"
 

@@ -46,6 +46,14 @@ def file(shared: Workstation) -> Iterator[str]:
     shared.inside("rm", "-f", name)
 
 
+def start_cat(shared: Workstation, client: VncClient, file: str) -> None:
+    """Have what is typed from now on written to `file`. What comes while zsh still edits its line is not for cat:
+    the kernel would take a ctrl+d of that time as a character like any other.
+    """
+    client.hands.type_text(f"cat > {file}\n")
+    shared.wait_inside("cat to listen", "pgrep -x cat")
+
+
 def content(shared: Workstation, file: str) -> str:
     """What was written into `file`, once nobody writes to it any more."""
     return shared.wait_inside(f"{file} to be written", f"! pgrep -x cat && test -s {file} && cat {file}").rstrip("\n")
@@ -140,7 +148,8 @@ def test_terminal_is_the_login_users_zsh(shared: Workstation, file: str) -> None
 @pytest.mark.parametrize("text", PANGRAMS.values(), ids=PANGRAMS.keys())
 def test_typed_unicode_arrives(shared: Workstation, file: str, text: str) -> None:
     with open_terminal(shared) as client:
-        client.hands.type_text(f"cat > {file}\n{text}\n")
+        start_cat(shared, client, file)
+        client.hands.type_text(f"{text}\n")
         client.hands.press("ctrl+d")
         assert content(shared, file) == text
 
@@ -149,8 +158,7 @@ def test_clipboard_of_the_client_is_pasted(shared: Workstation, file: str) -> No
     text = f"{uuid.uuid4().hex} {PANGRAMS['polish']} {PANGRAMS['japanese']}"
     with open_terminal(shared) as client:
         client.set_clipboard(text)
-        client.hands.type_text(f"cat > {file}\n")
-        client.settle(0.3, 10, tolerance=0.002)
+        start_cat(shared, client, file)
         client.hands.press("ctrl+shift+v")
         client.settle(0.3, 10, tolerance=0.002)  # pasting asks for the text first; the newline must not overtake it
         client.hands.type_text("\n")

@@ -222,7 +222,7 @@ CONTAINER = {
     "Status": "Up 3 seconds (healthy)",
     "Image": "devbox/workstation:1",
     "ImageID": "sha256:1",
-    "Labels": {"com.docker.compose.project": "ws", "dev.devbox.plan": "p"},
+    "Labels": {"com.docker.compose.project": "ws", "dev.devbox.plan": "p", "dev.devbox.workspace": "/ws"},
     "Ports": [{"PrivatePort": 5901, "PublicPort": 15901, "Type": "tcp"}, {"PrivatePort": 22, "Type": "tcp"}],
     "Created": 0,
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from builder.adapters.rfb import LoginRefusedError
+from builder.adapters.rfb import LoginRefusedError, Picture
 from builder.adapters.ssh_door import SshDoor
 from builder.adapters.web import Page, WebRefusedError, WebSocketDoor
 from builder.model import Check, Substitution
@@ -67,7 +67,11 @@ TOOLING = tuple(tooling.make_cases(RESOLVED, ()))
         ("tooling.node.npm", (0, "10.1.0"), PASSED),
         ("tooling.node.npm", (1, ""), FAILED),
         ("tooling.desktop.xfwm4", (0, "true true"), PASSED),
+        ("tooling.desktop.xfwm4", (0, "true false\nrun"), PASSED),
+        ("tooling.desktop.xfwm4", (0, "true true\nnotification-fd\nrun"), PASSED),
+        ("tooling.desktop.xfwm4", (0, "true false\nnotification-fd\nrun"), FAILED),
         ("tooling.desktop.xfwm4", (0, "false false"), FAILED),
+        ("tooling.desktop.xfwm4", (1, ""), FAILED),
         ("tooling.packages", (0, "git installed\n"), PASSED),
         ("tooling.packages", (0, "git config-files\n"), FAILED),
         ("tooling.packages", (0, ""), FAILED),
@@ -269,6 +273,7 @@ class Door:
         (doors.empty_password, Door(""), FAILED),
         (doors.no_password, Door(PASSWORD), PASSED),
         (doors.no_password, Door(None), FAILED),
+        (doors.no_password, Door(None, version=(3, 3)), Verdict.SKIPPED),
     ],
 )
 def test_vnc(case: Case, door: Door, wanted: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,6 +394,35 @@ def test_a_red_phase_and_one_that_nobody_looks_at_fail(phase: str) -> None:
     assert verdict(case, probe({phase: "xfwm4: not there"}, *desktop.PHASES)) is FAILED
     assert verdict(case, probe({}, "other")) is FAILED
     assert verdict(case, answering(("probe check", 1, "Traceback"))) is FAILED
+
+
+class Screen:
+    """A VNC client that sees `rows` of many colours, and black below them."""
+
+    def __init__(self, rows: int, cursor: int = 0) -> None:
+        self.rows, self.cursor = rows, cursor
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def picture(self, seconds: float) -> Picture:
+        painted = b"".join(bytes((at % 256, at % 7, 9)) for at in range(self.rows * 200))
+        cursor = b"".join(bytes((at, at, at)) for at in range(self.cursor))
+        middle = bytes(3 * 200 * 100)
+        return Picture(width=200, height=200, rgb=(middle + cursor + painted + bytes(3 * 200 * 200))[: 3 * 200 * 200])
+
+
+@pytest.mark.parametrize(
+    ("screen", "wanted"),
+    [(Screen(rows=3), PASSED), (Screen(rows=0), FAILED), (Screen(rows=0, cursor=60), FAILED)],
+    ids=["a panel on black", "black", "black with a smooth cursor"],
+)
+def test_a_picture_of_one_colour_fails(screen: Screen, wanted: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Subject, "login", lambda self: screen)
+    assert verdict(desktop.first_frame, make_subject()) is wanted
 
 
 def test_each_substitution_is_a_finding_by_name() -> None:
