@@ -30,11 +30,13 @@ def settled(workstation: Workstation) -> Picture:
 
 
 def assert_usable(workstation: Workstation) -> None:
-    """All phases reached, and a desktop on the screen."""
+    """All phases reached, a desktop on the screen, and a log of every service that says so much."""
     ready = workstation.status()["ready"]
     assert isinstance(ready, Mapping)
     assert ready.keys() >= PHASES
     assert_desktop(settled(workstation))
+    assert workstation.ok("logs", "xvnc")
+    assert "s6-log: fatal" not in workstation.ok("logs")
 
 
 def substitutions(workstation: Workstation) -> dict[str, Mapping[str, str]]:
