@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from builder.core.service import LABEL_PLAN, LABEL_SPEC
 from builder.errors import EngineError, NotReadyError, PortTakenError
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 PROBE: Final = "/usr/lib/devbox/probe"
 READY_DEADLINE_S: Final = 120
+LOG_TAIL: Final = 15
 STARTED: Final = ("created", "running", "restarting", "paused", "exited", "dead")
 
 
@@ -180,7 +181,9 @@ def wait_ready(context: Context, container: str, *, aloud: bool = True) -> dict[
     phases: dict[str, float] = {}
     failures: list[dict[str, object]] = []
     for line in context.engine().run_stream(container, [PROBE, "wait", "--timeout", str(READY_DEADLINE_S)]):
-        message = json.loads(line)
+        message = _parse_message(line)
+        if message is None:
+            continue
         if "failed" in message:
             failures.append(message)
         elif message.get("ready"):
@@ -189,13 +192,24 @@ def wait_ready(context: Context, container: str, *, aloud: bool = True) -> dict[
             phases[message["phase"]] = message["seconds"]
             if aloud:
                 context.report(PhaseReached(phase=message["phase"], seconds=message["seconds"]))
-    raise _not_ready(container, failures)
+    raise _not_ready(context, container, failures)
 
 
-def _not_ready(container: str, failures: list[dict[str, object]]) -> NotReadyError:
+def _parse_message(line: bytes) -> dict[str, Any] | None:
+    """A line of the probe; None for what the engine says itself there when the container ends under the probe."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def _not_ready(context: Context, container: str, failures: list[dict[str, object]]) -> NotReadyError:
     if not failures:
+        last = b"\n".join(context.engine().logs(container, follow=False, tail=LOG_TAIL))
         return NotReadyError(
             f"{container} ended before it was ready",
+            detail=last.decode(errors="replace"),
             hint="`devbox logs` shows what it said; `devbox doctor` looks at the host",
         )
     words = [f"{item['phase']}: {item['failed']}" for item in failures]

@@ -10,6 +10,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
+from builder.adapters.engine.client import Engine
 from tests.engine.conftest import Workstation, make_factory
 
 SESSION = ("DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "LANG", "TZ")
@@ -139,6 +140,17 @@ def test_printed_command_works_with_openssh(workstation: Workstation) -> None:
     command = [printed[0], "-F", "/dev/null", "-o", "BatchMode=yes", *printed[1:], "id -un; echo $DISPLAY"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (0, "dev\n:1\n"), done.stderr
+
+
+def test_open_session_does_not_hold_up_the_end(
+    workstation: Workstation, identity: paramiko.PKey, engine: Engine
+) -> None:
+    with connect(workstation, identity) as client:
+        client.exec_command("sleep 600")
+        workstation.ok("stop")
+
+    assert workstation.container(engine).exit_code != 137  # killed, after the whole grace
+    workstation.ok("start")
 
 
 def test_keys_named_in_the_config_take_over_from_the_one_made(

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.engine.mutations.ways import BLACK_WINDOW, PANEL, XVNC, Edit, Mutation, down, impatient, keep_running, xvnc
+from tests.engine.mutations.ways import (
+    ALL_GREEN,
+    BLACK_WINDOW,
+    PANEL,
+    XVNC,
+    Edit,
+    Mutation,
+    down,
+    impatient,
+    keep_running,
+    xvnc,
+)
 
 DESKTOP: Final = (
     Mutation(
@@ -69,7 +80,7 @@ DESKTOP: Final = (
         groups=("desktop",),
         caught=("desktop.session-bus", "desktop.settings"),
         because="the settings are asked over the bus",
-        inside="s6-svc -p /run/service/bus",
+        inside=f"{ALL_GREEN}; s6-svc -p /run/service/bus",
     ),
     Mutation(
         id="no terminal",

@@ -58,6 +58,10 @@ PROBE: Final = "init/usr/lib/devbox/probe"
 PASSWORD: Final = '"$(cat /run/secrets/vnc-password)"'
 
 
+# What comes late after the start, such as the theme, is there, too.
+ALL_GREEN: Final = "timeout 20 sh -c 'until /usr/lib/devbox/probe check >/dev/null; do sleep 0.1; done'"
+
+
 def xvnc(options: str) -> tuple[Edit, ...]:
     """The VNC server with other options; of two the last one counts."""
     return (Edit(file=f"{XVNC}/run", old="-noreset", new=f"-noreset {options}"),)
