@@ -11,8 +11,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from builder.adapters.clock import wait_for
 from builder.adapters.exec_host import login_environment, open_host
 from builder.adapters.rfb import Greeting, VncClient, connect
+from builder.errors import NotReadyError
 from builder.suite.memo import Memo
 from builder.suite.results import CheckFailure, Skipped
 from builder.suite.throwaway import Start, read_start
@@ -29,6 +31,9 @@ PROBE: Final = "/usr/lib/devbox/probe"
 SERVICES: Final = "/usr/lib/devbox/services"
 EXEC_S: Final = 20.0
 DOOR_S: Final = 8.0
+# Started after the first picture, and so, on a busy machine, a moment after "ready".
+LATE: Final = frozenset({"theme"})
+LATE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +115,18 @@ class Subject:
         return self.memo.get("fresh", self.open_shared)
 
     def look(self) -> Look:
-        """The image's own probe, asked once per run."""
-        return self.memo.get("look", self.look_now)
+        """The image's own probe, asked once per run; again for a moment where only what comes late is missing."""
+        return self.memo.get("look", self._look_patiently)
+
+    def _look_patiently(self) -> Look:
+        try:
+            return wait_for("what comes late", self._look_settled, deadline_s=LATE_S, interval_s=0.3)
+        except NotReadyError:
+            return self.look_now()  # it does not come: the check that looks for it says so
+
+    def _look_settled(self) -> Look | None:
+        found = self.look_now()
+        return None if found.red and found.red.keys() <= LATE else found
 
     def look_now(self) -> Look:
         script = f"{PROBE} check; echo; cat {SERVICES}/*/ready"
