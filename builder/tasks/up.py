@@ -20,7 +20,6 @@ from builder.model import (
     Note,
     PhaseReached,
     Plan,
-    Secret,
     ServiceSpec,
     Substitution,
     TaskEnded,
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 PROBE: Final = "/usr/lib/devbox/probe"
 READY_DEADLINE_S: Final = 120
 LOG_TAIL: Final = 15
-STARTED: Final = ("created", "running", "restarting", "paused", "exited", "dead")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +57,6 @@ class Outcome:
     keys: Keys
     phases: Mapping[str, float]  # seconds after the container's start
     substitutions: tuple[Substitution, ...]
-
-    @property
-    def password(self) -> Secret:
-        return self.keys.password
 
 
 def bring_up(context: Context, *, fingerprint: str, again: bool = False, recreate: bool = False) -> Outcome:
