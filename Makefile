@@ -6,18 +6,18 @@ BIN := $(VENV)/bin
 export DEBIAN_FRONTEND := noninteractive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine up test test-fast test-long lint format golden bench report constraints host-tools test-tools clean
+.PHONY: help setup engine up test test-fast test-framework test-long lint format golden bench report constraints host-tools test-tools clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 setup: $(VENV)/.ready ## Make the virtual environment and install devbox into it (.venv/bin/devbox)
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml constraints.txt images/frameworks/coditect/pyproject.toml
 	@.ci/python-venv $(PYTHON) $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement constraints.txt
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m compileall -q builder
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . --editable images/frameworks/coditect
+	@$(BIN)/python -m compileall -q builder images/frameworks/coditect/coditect
 	@touch $@
 
 engine: ## Use the container engine that is reachable; else install and start Debian's docker.io
@@ -37,6 +37,9 @@ test: setup engine test-tools lint ## Run every test but the long ones; sets up 
 
 test-fast: setup ## Only the tests that need no engine
 	@$(BIN)/python -m pytest -q tests/unit tests/golden tests/catalogue
+
+test-framework: setup ## Only the tests of the bundled framework
+	@$(BIN)/python -m pytest -q images/frameworks
 
 test-long: setup engine test-tools ## What does not fit into `make test`
 	@$(BIN)/python -m pytest -m long
