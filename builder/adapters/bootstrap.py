@@ -1,7 +1,7 @@
 """A base image's root file system, made from an apt mirror with mmdebstrap or debootstrap.
 
-Owns the run of that program and the tar it leaves. What an image adds or leaves out (documentation, locales, packages)
-is decided by its template, not here. Why mmdebstrap: docs/decisions/bootstrap.md.
+Owns the run of that program and the tar it leaves, which is a slim base as the distributions' own: what an image adds
+or leaves out beyond that is decided by its template. Why mmdebstrap: docs/decisions/bootstrap.md.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from builder.model import Base
 
 KEYRINGS: Final = Path("/usr/share/keyrings")
+# Makes the package usr-is-merged fit where there is one: else apt takes usrmerge, and with it 30 MB of perl.
+MERGED_USR: Final = Path("/usr/share/mmdebstrap/hooks/maybe-merged-usr")
 MOUNTS: Final = Path("/proc/self/mounts")
 ARCHITECTURES: Final = frozenset({"amd64", "arm64"})
 GRACE_S: Final = 20.0  # mmdebstrap removes its half-made root on SIGTERM, which takes a moment
@@ -40,6 +43,10 @@ UNWANTED: Final = (
     "var/log/bootstrap.log",
     "var/log/dpkg.log",
 )
+
+# What the distributions' slim images leave out too; licences stay. A later layer could only hide these files.
+LEFT_OUT: Final = ("doc", "info", "locale", "man")  # below usr/share
+KEPT: Final = ("/usr/share/doc/*/copyright", "/usr/share/locale/locale.alias")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +192,9 @@ def _make_with_mmdebstrap(
             f"--keyring={keyring}",
             "--format=tar",
             *(["--include=ca-certificates"] if needs_tls else []),
+            *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in LEFT_OUT),
+            *(f"--dpkgopt=path-include={pattern}" for pattern in KEPT),
+            *([f"--hook-directory={MERGED_USR}"] if MERGED_USR.is_dir() else []),
             f"--customize-hook=rm -rf {unwanted}",
             base.codename,
             str(part),
@@ -211,6 +221,7 @@ def _make_with_debootstrap(
     (root / "etc/apt/sources.list").write_text("".join(f"{line}\n" for line in archives.lines), encoding="utf-8")
     for path in (*UNWANTED, "var/lib/apt/lists", "var/cache/apt"):
         _remove(root / path)
+    _leave_out(root)
     (root / "var/lib/apt/lists/partial").mkdir(parents=True)
     (root / "var/cache/apt/archives/partial").mkdir(parents=True)
     run(
@@ -219,6 +230,14 @@ def _make_with_debootstrap(
             *(f"--mtime=@{archives.epoch}", f"--file={part}", f"--directory={root}", "."),
         ]
     )
+
+
+def _leave_out(root: Path) -> None:
+    for folder in LEFT_OUT:
+        for path in (root / "usr/share" / folder).rglob("*"):
+            name = f"/{path.relative_to(root)}"
+            if not path.is_dir() and not any(fnmatch(name, pattern) for pattern in KEPT):
+                path.unlink()
 
 
 def _remove(path: Path) -> None:
