@@ -293,10 +293,7 @@ def _print_up(status: Status, *, as_json: bool, changed: bool, seconds: float | 
 @app.command()
 def status(context: typer.Context, as_json: Json = False) -> None:
     """Show the workstation of this folder."""
-    from builder.tasks.status import read_status
-
-    with session(context) as ours:
-        found = read_status(ours, project_of(ours))
+    found = _find_status(context, inside=as_json)
     if as_json:
         print_json(found)
         return
@@ -306,6 +303,17 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     state = "stopped" if found.state == "exited" else found.state
     say(f"{found.name} is {state}" + (f" ({found.health})" if found.health != "none" else ""))
     _print_status(found)
+
+
+def _find_status(context: typer.Context, *, inside: bool) -> Status:
+    from builder.wiring import look_at_workstation
+
+    if seen := look_at_workstation(options(context).directory, os.environ, inside=inside):
+        return seen
+    from builder.tasks.status import read_status
+
+    with session(context) as ours:
+        return read_status(ours, project_of(ours))
 
 
 WAYS = {

@@ -193,7 +193,7 @@ def find_unchanged(directory: Path, fingerprint: str, environment: Mapping[str, 
     One question to the engine over its socket, without the SDK. None sends `up` the long way.
     """
     from builder.adapters.engine_look import look_containers
-    from builder.core.service import LABEL_SPEC
+    from builder.core.labels import LABEL_SPEC
     from builder.tasks.status import describe_container
 
     state = Workspace(directory).load_state()
@@ -203,6 +203,23 @@ def find_unchanged(directory: Path, fingerprint: str, environment: Mapping[str, 
     if found is None or len(found) != 1 or found[0].health != "healthy":
         return None
     return describe_container(found[0])
+
+
+def look_at_workstation(directory: Path, environment: Mapping[str, str], *, inside: bool) -> Status | None:
+    """The workstation made from this folder, whatever its devbox.yaml says by now; its phases with a look `inside`.
+
+    None sends `status` the long way.
+    """
+    from builder.adapters.engine_look import look_at_output, look_containers
+    from builder.core.labels import LABEL_WORKSPACE
+    from builder.tasks.status import READY_FILE, describe_container, parse_phases
+
+    found = look_containers(environment, f"{LABEL_WORKSPACE}={directory.resolve()}")
+    if found is None or len(found) != 1:
+        return None
+    asks = inside and found[0].state == "running"
+    written = look_at_output(environment, found[0].id, ["cat", READY_FILE]) if asks else None
+    return describe_container(found[0], parse_phases(written) if written else {})
 
 
 def look_at_host() -> HostLook:

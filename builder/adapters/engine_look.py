@@ -1,4 +1,4 @@
-"""One question to the engine without the SDK, whose import costs more than a no-op `up` may take.
+"""Questions to the engine without the SDK, whose import costs more than a no-op `up` or a `status` may take.
 
 Only for an engine behind a plain unix socket that answers as expected; anything else is None, and the caller asks the
 SDK, which explains what is wrong.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
@@ -37,22 +37,45 @@ class _SocketConnection(HTTPConnection):
 
 
 def look_containers(environment: Mapping[str, str], label: str) -> list[ContainerView] | None:
-    """Containers that carry `label` (key=value), also stopped ones, by name; None where only the SDK can tell.
-
-    The path names no API version, so the engine answers in its own: the fields read here are in all of them.
-    """
+    """Containers that carry `label` (key=value), also stopped ones, by name; None where only the SDK can tell."""
     query = urlencode({"all": "1", "filters": json.dumps({"label": [label]})})
     try:
-        path = find_host(environment).socket
-        if path is None:
-            return None
-        connection = _SocketConnection(str(path))
-        try:
-            connection.request("GET", f"/containers/json?{query}")
-            response = connection.getresponse()
-            found = json.loads(response.read()) if response.status == 200 else None
-        finally:
-            connection.close()
-        return None if found is None else sorted((container_view(item) for item in found), key=lambda view: view.name)
-    except (EngineError, OSError, HTTPException, ValueError, KeyError, TypeError):
-        return None  # not swallowed: the caller asks again through the SDK, and that answer says why
+        found = json.loads(_ask(environment, "GET", f"/containers/json?{query}"))
+        return sorted((container_view(item) for item in found), key=lambda view: view.name)
+    except _NOT_HERE:
+        return None
+
+
+def look_at_output(environment: Mapping[str, str], container: str, argv: Sequence[str]) -> bytes | None:
+    """What a short command prints in a container; None where it fails, or only the SDK can tell."""
+    try:
+        # With a terminal the stream is the output itself, without frames around it.
+        order = {"AttachStdout": True, "Tty": True, "Cmd": list(argv)}
+        execution = json.loads(_ask(environment, "POST", f"/containers/{container}/exec", order))["Id"]
+        output = _ask(environment, "POST", f"/exec/{execution}/start", {"Tty": True})
+        ended = json.loads(_ask(environment, "GET", f"/exec/{execution}/json"))
+        return output if ended["ExitCode"] == 0 else None
+    except _NOT_HERE:
+        return None
+
+
+# Not swallowed: the caller asks again through the SDK, and that answer says why.
+_NOT_HERE: Final = (EngineError, OSError, HTTPException, ValueError, KeyError, TypeError)
+
+
+def _ask(environment: Mapping[str, str], method: str, path: str, order: Mapping[str, object] | None = None) -> bytes:
+    """One request. The path names no API version: the engine answers in its own, and what is read here is in all."""
+    place = find_host(environment).socket
+    if place is None:
+        raise EngineError("the engine is not behind a unix socket")
+    connection = _SocketConnection(str(place))
+    try:
+        body = json.dumps(order) if order is not None else None
+        connection.request(method, path, body=body, headers={"Content-Type": "application/json"} if body else {})
+        response = connection.getresponse()
+        answer = response.read()
+    finally:
+        connection.close()
+    if response.status not in (200, 201):
+        raise EngineError(f"{method} {path}: {response.status}")
+    return answer

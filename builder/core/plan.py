@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from builder.core.canonical import bytes_id, canonical_json, content_id
+from builder.core.labels import LABEL_PREFIX
 from builder.errors import RenderError
 from builder.model import Answers, Plan, RenderedFile, Resolved, ResolvedTool, Step
 
 KINDS: Final = ("base", "apt", "artifact", "npm", "rootfs", "configure")
-LABEL_PREFIX: Final = "dev.devbox."
 
 
 def make_plan(

@@ -7,19 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict
 
 from builder.core.canonical import canonical_json, content_id
+from builder.core.labels import LABEL_PLAN, LABEL_REQUESTED_BASE, LABEL_SPEC, LABEL_SUBSTITUTIONS, LABEL_WORKSPACE
 from builder.model import HealthSpec, Plan, PublishedPort, Runtime, ServiceSpec, VolumeSpec
-
-LABEL_PLAN: Final = "dev.devbox.plan"
-LABEL_SPEC: Final = "dev.devbox.spec"
-LABEL_REQUESTED_BASE: Final = "dev.devbox.requested-base"
-LABEL_SUBSTITUTIONS: Final = "dev.devbox.substitutions"
-LABEL_WORKSPACE: Final = "dev.devbox.workspace"
 
 
 class HealthFile(BaseModel):

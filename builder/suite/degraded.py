@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from builder.core.service import LABEL_SUBSTITUTIONS
+from builder.core.labels import LABEL_SUBSTITUTIONS
 from builder.suite.cases import Case, case
 from builder.suite.results import CheckFailure, Finding
 

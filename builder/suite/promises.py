@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from builder.core.service import LABEL_PLAN
+from builder.core.labels import LABEL_PLAN
 from builder.suite.cases import Case, case
 from builder.suite.results import CheckFailure, Finding
 from builder.suite.subject import exec_hint

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from builder.adapters.clock import monotonic
-from builder.core.plan import LABEL_PREFIX
-from builder.core.service import LABEL_REQUESTED_BASE
+from builder.core.labels import LABEL_PREFIX, LABEL_REQUESTED_BASE
 from builder.errors import VerifyError
 from builder.model import TaskEnded, TaskStarted
 from builder.suite.registry import GROUPS, collect_cases

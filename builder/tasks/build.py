@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder.core.plan import LABEL_PREFIX, explain_difference
+from builder.core.labels import LABEL_PREFIX
+from builder.core.plan import explain_difference
 from builder.core.progress import AptProgress, count_instructions, map_steps
 from builder.errors import BuildError
 from builder.model import (

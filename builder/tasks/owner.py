@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.core.service import LABEL_WORKSPACE
+from builder.core.labels import LABEL_WORKSPACE
 from builder.errors import EngineError
 
 if TYPE_CHECKING:

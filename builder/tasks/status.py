@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from builder.core.plan import LABEL_PREFIX
-from builder.core.service import LABEL_WORKSPACE
+from builder.core.labels import LABEL_PREFIX, LABEL_WORKSPACE
 from builder.tasks.owner import refuse_other_folder
 
 if TYPE_CHECKING:
@@ -92,6 +91,8 @@ def make_endpoints(ports: Mapping[int, int]) -> dict[str, str]:
 def _read_phases(context: Context, container: ContainerView) -> dict[str, float]:
     """What the probe wrote at the last start; empty while it has not written yet."""
     result = context.engine().run(container.id, ["cat", READY_FILE])
-    if result.code != 0:
-        return {}
-    return {phase: float(seconds) for phase, seconds in json.loads(result.stdout)["phases"].items()}
+    return parse_phases(result.stdout) if result.code == 0 else {}
+
+
+def parse_phases(written: str | bytes) -> dict[str, float]:
+    return {phase: float(seconds) for phase, seconds in json.loads(written)["phases"].items()}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from builder.core.service import LABEL_PLAN, LABEL_SPEC
+from builder.core.labels import LABEL_PLAN, LABEL_SPEC
 from builder.errors import EngineError, NotReadyError, PortTakenError
 from builder.model import (
     ContainerView,

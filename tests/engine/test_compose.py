@@ -12,7 +12,7 @@ import pytest
 
 from builder.adapters.clock import wait_for
 from builder.adapters.engine.client import Engine
-from builder.core.service import LABEL_SPEC
+from builder.core.labels import LABEL_SPEC
 from tests.engine.composes import fetch_compose_2, find_compose_5
 from tests.engine.conftest import NewWorkstation, Workstation
 from tests.engine.inspect_diff import comparable, differences

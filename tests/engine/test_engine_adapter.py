@@ -18,7 +18,7 @@ import pytest
 from builder.adapters.clock import wait_for
 from builder.adapters.engine.client import Engine, connect_engine
 from builder.adapters.engine.terminal import LocalTerminal
-from builder.adapters.engine_look import look_containers
+from builder.adapters.engine_look import look_at_output, look_containers
 from builder.errors import EngineError
 from builder.model import HealthSpec, Mount, PublishedPort, RenderedFile, ServiceSpec, VolumeSpec
 from tests.engine.inspect_diff import comparable, differences
@@ -106,6 +106,12 @@ def test_container_is_found_by_project_with_health_and_ports(engine: Engine, con
     ]
     assert engine.used_ports()[39_080] == spec.container_name
     assert engine.find_container("no-such-project") is None
+
+
+def test_output_of_a_command_without_the_sdk(container: str) -> None:
+    assert look_at_output(os.environ, container, ["printf", "%s", "a b"]) == b"a b"
+    assert look_at_output(os.environ, container, ["false"]) is None
+    assert look_at_output(os.environ, "no-such-container", ["true"]) is None
 
 
 def test_spec_is_what_runs(engine: Engine, container: str, spec: ServiceSpec) -> None:

@@ -62,6 +62,18 @@ def test_status_names_every_door(shared: Workstation) -> None:
             pass
 
 
+def test_status_needs_no_sound_config(shared: Workstation) -> None:
+    """What runs can be seen while devbox.yaml is being edited."""
+    config = shared.folder / "devbox.yaml"
+    assert not config.exists()
+    config.write_text("nonsense: [")
+    try:
+        assert shared.ok("status").startswith("shared is running")
+        assert shared.status()["ready"]
+    finally:
+        config.unlink()
+
+
 def test_list_shows_it(shared: Workstation) -> None:
     names = [item["name"] for item in json.loads(shared.ok("list", "--json"))]
     assert "shared" in names

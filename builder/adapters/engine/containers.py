@@ -14,7 +14,7 @@ import docker.errors
 
 from builder.adapters.engine.connection import Connection
 from builder.adapters.engine.failures import FOREIGN_HINT, answer_error
-from builder.adapters.engine.spec import LABEL_WORKSPACE, PROJECT, SERVICE, WORKSTATION, create_arguments, is_ours
+from builder.adapters.engine.spec import PROJECT, SERVICE, WORKSTATION, create_arguments, is_ours
 from builder.adapters.engine.views import (
     EngineEvent,
     Json,
@@ -25,6 +25,7 @@ from builder.adapters.engine.views import (
     stats_view,
 )
 from builder.adapters.engine.wire import Frame, frames, hijack, lines
+from builder.core.labels import LABEL_WORKSPACE
 from builder.errors import EngineError
 
 if TYPE_CHECKING:

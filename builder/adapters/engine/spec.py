@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from builder.core.labels import LABEL_SPEC, LABEL_WORKSPACE
 from builder.model import Mount
 
 if TYPE_CHECKING:
     from builder.model import HealthSpec, ServiceSpec, VolumeSpec
 
-LABEL_WORKSPACE: Final = "dev.devbox.workspace"
-LABEL_SPEC: Final = "dev.devbox.spec"
 PROJECT: Final = "com.docker.compose.project"
 SERVICE: Final = "com.docker.compose.service"
 WORKSTATION: Final = "workstation"  # the service that a person works in; others are sidecars

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from builder.core.service import LABEL_SUBSTITUTIONS
+from builder.core.labels import LABEL_SUBSTITUTIONS
 from builder.model import Check, PublishedPort, ServiceSpec, Substitution
 from builder.suite.session import Wanted
 from builder.suite.subject import Subject

@@ -1,0 +1,12 @@
+"""The labels that devbox puts on what it makes. Owns their names only: every verb reads some, also the fastest."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LABEL_PREFIX: Final = "dev.devbox."
+LABEL_PLAN: Final = "dev.devbox.plan"  # what the image was made of
+LABEL_SPEC: Final = "dev.devbox.spec"  # what the container was made of; another one means a new container
+LABEL_REQUESTED_BASE: Final = "dev.devbox.requested-base"
+LABEL_SUBSTITUTIONS: Final = "dev.devbox.substitutions"
+LABEL_WORKSPACE: Final = "dev.devbox.workspace"  # the folder it belongs to
