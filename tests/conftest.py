@@ -1,8 +1,14 @@
-"""For every test below."""
+"""What holds for the whole suite."""
 
 from __future__ import annotations
 
 import signal
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden cases below tests/golden")
 
 
 def pytest_configure() -> None:
