@@ -1,0 +1,3 @@
+from coditect.cli import main
+
+main()

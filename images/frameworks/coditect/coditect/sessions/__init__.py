@@ -1,0 +1,1 @@
+"""Session files read once, each distinct message kept once."""
