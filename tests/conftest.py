@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -12,6 +13,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Ctrl-C reaches what the tests start, also where they run as a background job: a shell starts those with SIGINT
-    ignored, and children inherit that."""
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: Ctrl-C would not reach them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A busy machine is no failure: on top of what Hypothesis takes for CI or for a person's machine.
+    settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("patient")

@@ -157,7 +157,6 @@ def test_not_running_says_what_to_do(new_workstation: NewWorkstation) -> None:
 
 def test_an_image_is_verified_without_touching_a_workstation(shared: Workstation, engine: Engine) -> None:
     before = shared.container(engine)
-    networks_and_containers = {view.name for view in engine.find_workstations()}
 
     report = json.loads(
         shared.ok("verify", "--json", "--image", before.image, "--only", "tooling,promises,ports,doors")
@@ -165,7 +164,7 @@ def test_an_image_is_verified_without_touching_a_workstation(shared: Workstation
 
     assert report["subject"] != before.name
     assert shared.container(engine) == before
-    assert {view.name for view in engine.find_workstations()} == networks_and_containers
+    assert report["subject"] not in {view.name for view in engine.find_workstations()}
     assert engine.volumes(report["subject"].removesuffix("-workstation-1")) == ()
 
 
