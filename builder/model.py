@@ -121,6 +121,25 @@ class NpmSource:
     integrity: str | None  # of the package itself, as npm writes it
 
 
+class ProjectKind(Enum):
+    """Where the source of a Python project lies."""
+
+    OURS = "ours"  # a folder of devbox itself, below images/
+    FOLDER = "folder"  # of this machine
+    GIT = "git"
+    WHEEL = "wheel"  # a file of this machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonSource:
+    """A Python project, installed into a virtual environment of its own in a build stage of its own."""
+
+    kind: ProjectKind
+    location: str  # folder below devbox's data, absolute path, or address of a repository
+    revision: str | None = None  # of a repository, as it was written
+    prefix: str  # /opt/<tool>: the environment
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One declared check of a tool, as `devbox verify` runs it."""
@@ -144,6 +163,7 @@ class ResolvedTool:
     wheel: WheelSource | None = None
     archive: ArchiveSource | None = None
     npm: NpmSource | None = None
+    python: PythonSource | None = None
     rootfs: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     path: tuple[str, ...] = ()
@@ -227,6 +247,7 @@ class Answers:
     base: BaseAnswer
     absent: tuple[str, ...]  # tools whose archive could not be had and that fall back
     substitutions: tuple[Substitution, ...]
+    commits: Mapping[str, str] = field(default_factory=dict)  # tool -> what its Git revision stands for
 
 
 # ----------------------------------------------------------------------------------------------------- plan
@@ -332,6 +353,15 @@ class RenderedFile:
 
 
 RenderedTree = Mapping[str, RenderedFile]  # relative POSIX path -> file; sorted by path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """What a PythonSource turned out to be. `files` is empty where the host delivers a folder at build time."""
+
+    identity: str  # hash of the files, commit, or sha256 of the wheel
+    summary: str
+    files: RenderedTree = field(default_factory=dict)
 
 
 # -------------------------------------------------------------------------------------- what the engine says
@@ -487,6 +517,13 @@ class Assets:
 
     catalogue: Mapping[str, str]  # images/tools/git.yaml -> text; rootfs parts are named by their folders
     rootfs: Mapping[str, RenderedFile]  # <part>/<path in the image> -> file
+    projects: Mapping[str, RenderedFile]  # images/frameworks/<name>/<path> -> file: what Python tools are built from
     templates: Mapping[str, str]  # Dockerfile.j2 -> text
     service: str  # compose/workstation.yaml
     version: str  # of devbox
+
+    @property
+    def listing(self) -> Mapping[str, str]:
+        """What the catalogue is parsed from: its texts, and of the folders that they name the paths alone."""
+        paths = (*(f"images/rootfs/{path}" for path in self.rootfs), *self.projects)
+        return {**self.catalogue, **dict.fromkeys(paths, "")}

@@ -97,6 +97,7 @@ def find_settings(config: Config, facts: HostFacts) -> NetworkSettings:
         found,
         ca_bundle=read_ca(Path(ca), "ca_bundle of devbox.yaml") if ca else found.ca_bundle,
         npm_registry=mirrors.npm or found.npm_registry,
+        pip_index={"index-url": mirrors.pypi} if mirrors.pypi else found.pip_index,
         pip={name: value for name, value in {"PIP_INDEX_URL": mirrors.pypi, "PIP_CERT": ca}.items() if value},
         apt_mirrors={name: url for name, url in apt.items() if url},
     )
@@ -126,9 +127,30 @@ def take_fingerprint(directory: Path, environment: Mapping[str, str]) -> str:
     facts = [str(directory.resolve()), str(os.getuid()), str(os.getgid())]
     engine = [f"{name}={environment.get(name, '')}" for name in ENGINE_VARIABLES]
     code = [f"{path.name} {path.stat().st_mtime_ns}" for path in sorted(Path(__file__).parent.rglob("*.py"))]
-    for line in (*facts, *engine, *code, *stamp_assets(data_root())):
+    for line in (*facts, *engine, *code, *stamp_assets(data_root()), *_stamp_framework(directory)):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
+
+
+def _stamp_framework(directory: Path) -> list[str]:
+    """Name, size and time of every file of a framework that devbox.yaml takes from this machine's disk.
+
+    Read loosely: what is wrong in the file is told by the long way. Who names no framework pays nothing.
+    """
+    config = directory / CONFIG
+    text = config.read_bytes() if config.is_file() else b""
+    if b"framework" not in text:
+        return []
+    import yaml
+
+    try:
+        asked = yaml.safe_load(text)["framework"]
+        source = directory / Path(asked.get("path") or asked.get("wheel") or CONFIG).expanduser()
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, RuntimeError):
+        return []
+    from builder.adapters.projects import stamp_project
+
+    return stamp_project(source)
 
 
 def take_picture(port: int, password: Secret, file: Path) -> tuple[int, int]:
@@ -143,7 +165,7 @@ def take_picture(port: int, password: Secret, file: Path) -> tuple[int, int]:
 
 def make_wanted(context: Context, *, repeat: int = 5, cold: bool = False) -> Wanted:
     """What the workstation of this folder should be, for `verify` to hold it to."""
-    from builder.core.config import own_checks
+    from builder.core.own_checks import own_checks
     from builder.core.runtime import expand_path
     from builder.suite.session import Wanted
     from builder.tasks.prepare import prepare
@@ -154,7 +176,8 @@ def make_wanted(context: Context, *, repeat: int = 5, cold: bool = False) -> Wan
         plan=prepared.plan,
         resolved=prepared.resolved,
         static=context.assets.service,
-        own=own_checks(prepared.verify),
+        own=own_checks(prepared.verify.checks),
+        framework=own_checks(prepared.framework_checks),
         tests=Path(expand_path(tests, context.facts)) if tests else None,
         repeat=repeat,
         cold=cold,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from builder.core.projects import is_wanted
 from builder.errors import RenderError
 from builder.model import Assets, RenderedFile
 
@@ -23,7 +24,7 @@ def data_root() -> Path:
 
 
 def load_assets(root: Path | None = None) -> Assets:
-    """Read all of it; about a hundred small files."""
+    """Read all of it; less than two hundred small files."""
     root = root or data_root()
     rootfs = root / "images" / "rootfs"
     catalogue = {
@@ -34,6 +35,7 @@ def load_assets(root: Path | None = None) -> Assets:
     return Assets(
         catalogue=catalogue,
         rootfs={path.relative_to(rootfs).as_posix(): _read(path) for path in _files(rootfs)},
+        projects={path.relative_to(root).as_posix(): _read(path) for path in _project_files(root)},
         templates={
             path.relative_to(root / "templates").as_posix(): path.read_text(encoding="utf-8")
             for path in _files(root / "templates")
@@ -62,6 +64,13 @@ def stamp_assets(root: Path | None = None) -> list[str]:
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
+            yield path
+
+
+def _project_files(root: Path) -> Iterator[Path]:
+    for path in _files(root / "images" / "frameworks"):
+        _, *inside = path.relative_to(root / "images" / "frameworks").parts
+        if inside and all(is_wanted(inside[:depth]) for depth in range(1, len(inside) + 1)):
             yield path
 
 

@@ -74,11 +74,11 @@ def fetch_tree(
         return _tree(final)
     if isinstance(source, ArchiveSource):
         tar = fetch_archive(source, cache=cache, on_progress=on_progress, stopped=stopped)
-        with _temporary(cache) as work:
+        with temporary(cache) as work:
             counted = unpack_tar(tar, source.unpack, work / "rootfs", strip=source.strip, stopped=stopped)
             return _finish(work, final, digest, counted)
     wheel = fetch_wheel(source, arch=arch, cache=cache, on_progress=on_progress, stopped=stopped, pip=pip)
-    with _temporary(cache) as work:
+    with temporary(cache) as work:
         return _finish(work, final, digest, unpack_wheel(wheel, source.unpack, work / "rootfs", stopped=stopped))
 
 
@@ -110,7 +110,7 @@ def _finish(work: Path, final: Path, digest: str, counted: tuple[int, int]) -> T
     files, size = counted
     told = {"format": TREE_FORMAT, "source": digest, "files": files, "bytes": size}
     (work / "complete.json").write_text(json.dumps(told, sort_keys=True), encoding="utf-8")
-    _publish(work, final)
+    publish(work, final)
     return _tree(final)
 
 
@@ -140,17 +140,17 @@ def fetch_wheel(
     final = cache / "wheels" / digest
     if final.is_dir():
         wheel = next(final.glob("*.whl"), None)
-        if wheel is not None and _sha256(wheel) == digest:
+        if wheel is not None and sha256_of(wheel) == digest:
             return wheel
         shutil.rmtree(final)  # a file of the cache that rotted is fetched again
-    with _temporary(cache) as work:
+    with temporary(cache) as work:
         environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", **pip}
         _pip_download(source, digest, arch, work, on_progress, stopped, environment)
         wheel = next(work.glob("*.whl"), None)
-        if wheel is None or _sha256(wheel) != digest:
+        if wheel is None or sha256_of(wheel) != digest:
             raise HostError("pip fetched something else than the pinned file", where=source.requirement)
         (work / "requirements.txt").unlink()
-        _publish(work, final)
+        publish(work, final)
     return final / wheel.name
 
 
@@ -227,9 +227,9 @@ def fetch_archive(
 ) -> Path:
     """The uncompressed tar in the cache. A location is an https URL (http on loopback) or a path; gz, xz or plain."""
     final = cache / "archives" / f"{source.sha256}.tar"
-    if final.is_file() and _sha256(final) == source.sha256:
+    if final.is_file() and sha256_of(final) == source.sha256:
         return final
-    with _temporary(cache) as work:
+    with temporary(cache) as work:
         packed, tar = work / "packed", work / "tar"
         with _open_location(source.location) as (stream, size):
             _download(stream, size, packed, source.location, on_progress, stopped)
@@ -308,7 +308,7 @@ def _open_packed(path: Path) -> IO[bytes]:
 
 
 @contextmanager
-def _temporary(cache: Path) -> Iterator[Path]:
+def temporary(cache: Path) -> Iterator[Path]:
     """A folder on the cache's own file system, gone at the end unless it was published."""
     parent = cache / "tmp"
     parent.mkdir(parents=True, exist_ok=True)
@@ -327,7 +327,7 @@ def _sweep(parent: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _publish(work: Path, final: Path) -> None:
+def publish(work: Path, final: Path) -> None:
     """Give a finished folder its name. Who comes second finds the same content there and keeps it."""
     final.parent.mkdir(parents=True, exist_ok=True)
     work.chmod(0o755)
@@ -338,7 +338,7 @@ def _publish(work: Path, final: Path) -> None:
             raise
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     checksum = hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(CHUNK):

@@ -26,7 +26,8 @@ ETC: Final = Path("/etc")
 MACHINES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "CURL_CA_BUNDLE")
 PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
-HOST_MOUNT: Final = "/run/devbox-host"  # where the npm fragment mounts the host/ folder
+HOST_MOUNT: Final = "/run/devbox-host"  # where the fragments of npm and pip mount the host/ folder
+PIP_INDEX: Final = ("index-url", "extra-index-url", "trusted-host")
 MAX_CA: Final = 4 << 20
 
 
@@ -36,6 +37,7 @@ class NetworkSettings:
 
     ca_bundle: bytes | None = None  # PEM
     npm_registry: str | None = None
+    pip_index: Mapping[str, str] = field(default_factory=dict)  # index-url and its like, for pip in a build stage
     pip: Mapping[str, str] = field(default_factory=dict)  # variables for pip, over its own settings
     proxies: Mapping[str, str] = field(default_factory=dict)  # in lower case: http_proxy -> URL
     apt_mirrors: Mapping[str, str] = field(default_factory=dict)  # distribution -> URL, before the apt settings
@@ -96,14 +98,18 @@ def find_network_settings(*, environ: Mapping[str, str] | None = None, etc: Path
     pip = _pip_settings(variables, home, etc)
     npm = _npm_settings(variables, home, etc)
     return NetworkSettings(
-        ca_bundle=_ca_bundle(variables, pip, npm), npm_registry=npm.get("registry"), proxies=_proxies(variables)
+        ca_bundle=_ca_bundle(variables, pip, npm),
+        npm_registry=npm.get("registry"),
+        pip_index=_pip_index(pip),
+        proxies=_proxies(variables),
     )
 
 
 def render_host_files(settings: NetworkSettings) -> RenderedTree:
-    """The build context's `host/` folder, which build stages mount at HOST_MOUNT: apt.conf, npmrc, and ca.crt if any.
+    """The build context's `host/` folder, which build stages mount at HOST_MOUNT: apt.conf, npmrc, pip.conf, and ca.crt
+    if any.
 
-    apt.conf and npmrc are always there, because a bind mount needs its source. A proxy on loopback is not handed on:
+    The first three are always there, because a bind mount needs its source. A proxy on loopback is not handed on:
     inside a build step that address is the step's own.
     """
     proxies = {name: url for name, url in settings.proxies.items() if not _is_loopback(url)}
@@ -114,9 +120,15 @@ def render_host_files(settings: NetworkSettings) -> RenderedTree:
         "https-proxy": proxies.get("https_proxy"),
         "noproxy": proxies.get("no_proxy"),
     }
+    pip: dict[str, str | None] = {
+        **settings.pip_index,
+        "cert": npm["cafile"],
+        "proxy": proxies.get("https_proxy") or proxies.get("http_proxy"),
+    }
     apt = {"http": proxies.get("http_proxy"), "https": proxies.get("https_proxy")}
     files = {
         "apt.conf": _lines(f'Acquire::{scheme}::Proxy "{_plain(url)}";' for scheme, url in apt.items() if url),
+        "pip.conf": _lines(["[global]", *(f"{key} = {_words(value)}" for key, value in pip.items() if value)]),
         "npmrc": _lines(f"{key}={_plain(value)}" for key, value in npm.items() if value),
     }
     if settings.ca_bundle is not None:
@@ -133,6 +145,21 @@ def _plain(value: str) -> str:
     if not re.fullmatch(r"[!#-:<-~]+", value):  # printable ASCII without a blank, quote or semicolon
         raise HostError("a network setting of this machine has characters it should not have", where=value[:40])
     return value
+
+
+def _words(value: str) -> str:
+    """Several values on one line, as pip takes them."""
+    return " ".join(_plain(word) for word in value.split())
+
+
+def _pip_index(pip: Mapping[str, str]) -> dict[str, str]:
+    """Where pip finds packages, as far as a build stage can reach it: what lies on this machine's disk is left out."""
+    found: dict[str, str] = {}
+    for key in PIP_INDEX:
+        words = [word for word in pip.get(key, "").split() if not word.startswith(("file:", "/", "."))]
+        if words:
+            found[key] = " ".join(words)
+    return found
 
 
 def _is_loopback(url: str) -> bool:
@@ -183,7 +210,7 @@ def _pip_settings(environ: Mapping[str, str], home: Path, etc: Path) -> dict[str
         except (configparser.Error, UnicodeDecodeError, OSError) as error:
             raise HostError(f"pip's settings cannot be read: {error}", where=str(file)) from error
     found = dict(parser["global"]) if parser.has_section("global") else {}
-    for key in ("index-url", "cert"):
+    for key in (*PIP_INDEX, "cert"):
         if value := environ.get(f"PIP_{key.upper().replace('-', '_')}"):
             found[key] = value
     return {key: value.strip() for key, value in found.items() if value.strip()}

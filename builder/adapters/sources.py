@@ -16,11 +16,13 @@ from builder.adapters.bootstrap import bootstrap_base, can_bootstrap
 from builder.adapters.fetch import Progress, fetch_archive, fetch_tree
 from builder.adapters.hostinfo import NetworkSettings, render_host_files
 from builder.adapters.process import Stopped, never
+from builder.adapters.projects import fetch_commit, find_commit, find_wheel_digest, keep_wheel, read_project
 from builder.adapters.urls import Unreachable
 from builder.errors import HostError
+from builder.model import ProjectKind
 
 if TYPE_CHECKING:
-    from builder.model import Base, RenderedTree, ResolvedTool
+    from builder.model import Base, PythonSource, RenderedTree, ResolvedTool
 
 
 class HostSources:
@@ -62,6 +64,23 @@ class HostSources:
             pip=self._settings().pip,
         )
         return tree.root
+
+    def find_commit(self, source: PythonSource) -> str:
+        return find_commit(source.location, source.revision or "HEAD", stopped=self._stopped)
+
+    def read_project(self, source: PythonSource) -> RenderedTree:
+        return read_project(Path(source.location))
+
+    def find_wheel_digest(self, source: PythonSource) -> str:
+        return find_wheel_digest(Path(source.location))
+
+    def fetch_project(self, source: PythonSource, identity: str) -> Path:
+        """The folder that a build stage is given: the commit, or the wheel, that the plan knows by `identity`."""
+        if source.kind is ProjectKind.GIT:
+            return fetch_commit(source.location, identity, self._cache, stopped=self._stopped)
+        if source.kind is ProjectKind.WHEEL:
+            return keep_wheel(Path(source.location), identity, self._cache)
+        raise HostError("the files of this project are at hand: nothing is fetched", where=source.location)
 
     def host_files(self) -> RenderedTree:
         return render_host_files(self._settings())

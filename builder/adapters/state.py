@@ -38,6 +38,7 @@ def _dump_answers(answers: Answers) -> dict[str, object]:
             {"what": item.what, "wanted": item.wanted, "got": item.got, "reason": item.reason}
             for item in answers.substitutions
         ],
+        "commits": dict(answers.commits),
     }
 
 
@@ -90,6 +91,13 @@ class _Reader:
         if not all(isinstance(item, str) for item in items):
             raise _damaged(self._where, f"`{key}` holds something else than text")
         return tuple(str(item) for item in items)
+
+    def named_texts(self, key: str) -> dict[str, str]:
+        """Texts by name; none where the key is missing, as in files of an older devbox."""
+        value = self._told.get(key, {})
+        if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+            raise _damaged(self._where, f"`{key}` holds something else than text")
+        return {str(name): str(text) for name, text in value.items()}
 
     def ports(self, key: str) -> dict[str, int]:
         value = self._told.get(key)
@@ -145,6 +153,7 @@ def _read_answers(reader: _Reader) -> Answers:
             )
             for item in reader.groups("substitutions")
         ),
+        commits=reader.named_texts("commits"),
     )
 
 

@@ -90,6 +90,13 @@ class NpmFile(Section):
     )
 
 
+class PythonFile(Section):
+    """A Python project of this repository, installed with what it depends on into an environment at `prefix`."""
+
+    project: Annotated[str, Text("a folder of images/frameworks", r"images/frameworks/[a-z0-9][a-z0-9._-]*", 120)]
+    prefix: ContainerPath
+
+
 class ArchiveFile(Section):
     """A tar archive; `to` takes all of it, `unpack` some parts."""
 
@@ -122,6 +129,7 @@ class ToolFile(Section):
     versions: Versions = Versions()
     wheel: WheelFile | None = None
     npm: NpmFile | None = None
+    python: PythonFile | None = None
     archive: ArchiveFile | None = None
     rootfs: tuple[Part, ...] = ()
     env: dict[EnvironmentName, FreeText] = Field(default_factory=dict)
@@ -184,7 +192,8 @@ class Catalog:
 
 
 def parse_catalog(files: Mapping[str, str]) -> Catalog:
-    """Read the catalogue from texts by path, `images/tools/git.yaml`; the parts are the folders of images/rootfs.
+    """Read the catalogue from texts by path, `images/tools/git.yaml`; of images/rootfs and images/frameworks only the
+    names of the folders count.
 
     Raises ConfigError with everything that is wrong in any of them.
     """
@@ -195,7 +204,7 @@ def parse_catalog(files: Mapping[str, str]) -> Catalog:
     profiles = _parse_folder("profiles", ProfileFile, files, sources, problems)
     catalog = Catalog(tools=tools, bases=bases, profiles=profiles, sources=sources)
     if not problems:
-        problems = list(_reference_problems(catalog, _parts(files)))
+        problems = list(_reference_problems(catalog, _folders(files, "rootfs"), _folders(files, "frameworks")))
     if problems:
         raise make_error(problems)
     return catalog
@@ -226,14 +235,14 @@ def _parse_folder(
     return found
 
 
-def _parts(files: Mapping[str, str]) -> frozenset[str]:
-    return frozenset(path.split("/")[2] for path in files if path.startswith("images/rootfs/"))
+def _folders(files: Mapping[str, str], parent: str) -> frozenset[str]:
+    return frozenset(path.split("/")[2] for path in files if path.startswith(f"images/{parent}/"))
 
 
 # ------------------------------------------------------------------------------------------------- references
 
 
-def _reference_problems(catalog: Catalog, parts: frozenset[str]) -> Iterator[Problem]:
+def _reference_problems(catalog: Catalog, parts: frozenset[str], projects: frozenset[str]) -> Iterator[Problem]:
     for name, tool in catalog.tools.items():
         source = catalog.tool_source(name)
         yield from _tool_problems(tool, source, catalog)
@@ -242,6 +251,8 @@ def _reference_problems(catalog: Catalog, parts: frozenset[str]) -> Iterator[Pro
         for index, part in enumerate(tool.rootfs):
             if part not in parts:
                 yield _unknown("part of images/rootfs", part, parts, source, "rootfs", index)
+        if tool.python and (project := tool.python.project.rpartition("/")[2]) not in projects:
+            yield _unknown("folder of images/frameworks", project, projects, source, "python", "project")
     for name, base in catalog.bases.items():
         if base.substitute is not None and base.substitute not in catalog.bases:
             source = catalog.sources[f"images/bases/{name}.yaml"]

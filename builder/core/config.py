@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
-from builder.core.catalog import CheckFile
 from builder.core.fields import (
     Address,
     AptPackages,
@@ -40,10 +39,11 @@ from builder.core.fields import (
     Version,
     is_timezone,
 )
+from builder.core.framework import Framework
+from builder.core.own_checks import OwnChecks  # noqa: TC001  # pydantic reads annotations at run time
 from builder.core.problems import Source, shown
 from builder.core.source import Scalar, decode_source, parse_source
 from builder.core.validation import NUMBER, WHOLE, Section, Switch, as_list, describe, validate, written, wrong
-from builder.model import Check
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
@@ -207,27 +207,10 @@ class Ssh(Section):
     authorized_keys: Annotated[tuple[PublicKey, ...], BeforeValidator(as_list), Field(max_length=100)] | None = None
 
 
-class OwnCheck(CheckFile):
-    """A check of one's own, as tools declare theirs, with a name to find it by."""
-
-    name: Name
-
-
-def _check_own(checks: tuple[OwnCheck, ...]) -> tuple[OwnCheck, ...]:
-    for index, item in enumerate(checks):
-        if not (item.run or item.file or item.package or item.service):
-            raise wrong(f"the check {shown(item.name)} checks nothing", "write `run`, `file`, `package` or `service`")
-        if item.version and not (item.run or item.package):
-            raise wrong(f"the check {shown(item.name)} has a version of nothing", "write `run` or `package` beside it")
-        if any(item.name == other.name for other in checks[:index]):
-            raise wrong(f"the check {shown(item.name)} is there twice", "every check needs a name of its own")
-    return checks
-
-
 class Verify(Section):
     """What `devbox verify` checks besides its own: a list of declared checks, and a folder of testinfra files."""
 
-    checks: Annotated[tuple[OwnCheck, ...], AfterValidator(_check_own), Field(max_length=200)] = ()
+    checks: OwnChecks = ()
     tests: HostPath | None = None
 
     @classmethod
@@ -287,6 +270,7 @@ class Config(Section):
     )
     apt: AptPackages = Field(default=(), max_length=500)
     npm: Annotated[tuple[NpmPackage, ...], BeforeValidator(as_list)] = Field(default=(), max_length=100)
+    framework: Framework = Framework()
     desktop: Desktop = Desktop()
     ports: Ports = Ports()
     bind: Address = "127.0.0.1"
@@ -343,11 +327,6 @@ def make_name(folder: str) -> str:
     plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:41].strip("-")
     return slug or "devbox-" + hashlib.sha256(folder.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-
-
-def own_checks(verify: Verify) -> tuple[tuple[str, Check], ...]:
-    """The declared checks of devbox.yaml by name, as the catalogue's are."""
-    return tuple((item.name, Check(**item.model_dump(exclude={"name"}))) for item in verify.checks)
 
 
 def config_as_dict(config: Config) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def _lines(answers: InitAnswers) -> Iterator[str]:
     yield "# More packages: Debian's by name, npm's with their exact version."
     yield f"apt: [{', '.join(map(_scalar, answers.apt))}]" if answers.apt else "# apt: [htop, tmux]"
     yield "# npm: [typescript@5.4.5]"
+    yield "# framework: {path: ./tools}     # in place of the bundled one; `none` leaves it out"
     yield ""
     yield from _desktop(answers)
     yield ""

@@ -159,6 +159,31 @@ Timezone = Annotated[
 ]
 Theme = Annotated[str, Text("the name of a theme", r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", 64, "jonathan")]
 Url = Annotated[str, Text("an http(s) address without a password", _URL, 500)]
+GitUrl = Annotated[
+    str,
+    Text(
+        "the address of a Git repository",
+        rf"{_URL}|ssh://[A-Za-z0-9][A-Za-z0-9._@:/~+-]*|[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:"
+        r"[A-Za-z0-9._~/][A-Za-z0-9._~/+-]*|file:///[A-Za-z0-9._~/+-]+",
+        500,
+        "https://example.org/team/framework.git or git@example.org:team/framework.git",
+    ),
+    AfterValidator(no_escape),
+]
+GitRevision = Annotated[
+    str,
+    Text("a tag, branch or commit", r"[A-Za-z0-9](?!.*(?:\.\.|@\{|\.lock$|//))[A-Za-z0-9._/+-]{0,199}", 200, "v1.2.0"),
+]
+WheelPath = Annotated[
+    str,
+    Text(
+        "a path to a wheel",
+        r"(?:[^\s:\\-][^:\\]*/)?[A-Za-z0-9][A-Za-z0-9._!+-]*\.whl",
+        1000,
+        "./framework-1.0-py3-none-any.whl",
+    ),
+    AfterValidator(no_escape),
+]
 HostPath = Annotated[
     str, Text("a path without `:` or `\\`", _PATH, 1000, "./data or ~/data"), AfterValidator(no_escape)
 ]

@@ -8,14 +8,18 @@ templates/ and one golden case.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from builder.core.canonical import bytes_id, canonical_json, content_id
 from builder.core.labels import LABEL_PREFIX
+from builder.core.projects import TREE
 from builder.errors import RenderError
-from builder.model import Answers, Plan, RenderedFile, Resolved, ResolvedTool, Step
+from builder.model import Answers, Plan, Project, RenderedFile, Resolved, ResolvedTool, Step
 
-KINDS: Final = ("base", "apt", "artifact", "npm", "rootfs", "configure")
+KINDS: Final = ("base", "apt", "artifact", "npm", "python", "rootfs", "configure")
+PYTHON: Final = "python"  # the tool that stages of Python projects stand on
+NO_PROJECTS: Final[Mapping[str, Project]] = MappingProxyType({})
 
 
 def make_plan(
@@ -25,13 +29,15 @@ def make_plan(
     requested_base: str,
     rootfs: Mapping[str, RenderedFile],
     templates: Mapping[str, str],
+    projects: Mapping[str, Project] = NO_PROJECTS,
 ) -> Plan:
     """Lay out the build of `resolved` on the base that `answers` found.
 
     `rootfs` holds the files of images/rootfs by relative path, `templates` the text of every template: both can change
-    the image, so both enter the ids. Raises RenderError where a tool names a rootfs part that does not exist.
+    the image, so both enter the ids. `projects` says what the source of each tool built from Python is.
+    Raises RenderError where a tool names a rootfs part that does not exist.
     """
-    steps = _make_steps(resolved, answers, rootfs)
+    steps = _make_steps(resolved, answers, rootfs, projects)
     metadata = _make_metadata(resolved)
     recipe = {name: bytes_id(text.encode()) for name, text in templates.items() if _shapes_image(name)}
     plan_id = content_id({"steps": [step.id for step in steps], "metadata": metadata, "recipe": recipe})
@@ -77,6 +83,8 @@ def _cause(step: Step, below: Sequence[str]) -> str:
     match step.kind:
         case "rootfs":
             return "files of the image changed"
+        case "python" if not below:
+            return "its source changed"
         case "configure":
             return "runs again, since what it stands on changed"
         case _:
@@ -103,7 +111,9 @@ def _make_metadata(resolved: Resolved) -> Mapping[str, object]:
     }
 
 
-def _make_steps(resolved: Resolved, answers: Answers, rootfs: Mapping[str, RenderedFile]) -> tuple[Step, ...]:
+def _make_steps(
+    resolved: Resolved, answers: Answers, rootfs: Mapping[str, RenderedFile], projects: Mapping[str, Project]
+) -> tuple[Step, ...]:
     base = _step(
         "base",
         "base",
@@ -112,16 +122,12 @@ def _make_steps(resolved: Resolved, answers: Answers, rootfs: Mapping[str, Rende
         {"reference": answers.base.reference},
         identity=answers.base.identity,
     )
-    ours = [tool for tool in resolved.tools if tool.from_profile]
-    added = [tool for tool in resolved.tools if not tool.from_profile and tool.apt]
-    profile = f"images/profiles/{resolved.profile}.yaml"
-    apt = [_apt_step("apt", ours, base, profile)] if any(tool.apt for tool in ours) else []
-    for tool in added:
-        name = f"apt:{tool.name.removeprefix('apt:')}"
-        apt.append(_apt_step(name, [tool], apt[-1] if apt else base, _origin(tool)))
+    apt = _apt_steps(resolved, base)
     artifacts = [_artifact_step(tool, base) for tool in resolved.tools if _has_artifact(tool, answers)]
     node = next((step for step in artifacts if step.name == "node"), None)
     npm = [_npm_step(tool, base, node) for tool in resolved.tools if tool.npm]
+    below = next((step for step in reversed(apt) if step.options.get("shared")), None)
+    python = [_python_step(tool, below, projects[tool.name]) for tool in resolved.tools if tool.python]
     files = _rootfs_step(resolved, rootfs)
     configure = _step(
         "configure",
@@ -129,15 +135,35 @@ def _make_steps(resolved: Resolved, answers: Answers, rootfs: Mapping[str, Rende
         "user, caches and desktop settings made at build time",
         "images/rootfs",
         {"user": resolved.user, "locale": resolved.locale},
-        parents=[*apt, *artifacts, *npm, files],
+        parents=[*apt, *artifacts, *npm, *python, files],
     )
-    return (base, *apt, *artifacts, *npm, files, configure)
+    return (base, *apt, *artifacts, *npm, *python, files, configure)
 
 
-def _apt_step(name: str, tools: Sequence[ResolvedTool], below: Step, origin: str) -> Step:
+def _apt_steps(resolved: Resolved, base: Step) -> list[Step]:
+    """One for the profile, one for each tool or package that a person adds.
+
+    Those up to the one that brings Python are shared: the stages of Python projects stand on them, too.
+    """
+    ours = [tool for tool in resolved.tools if tool.from_profile]
+    groups = [("apt", f"images/profiles/{resolved.profile}.yaml", ours)] if any(tool.apt for tool in ours) else []
+    added = [tool for tool in resolved.tools if not tool.from_profile and tool.apt]
+    groups += [(f"apt:{tool.name.removeprefix('apt:')}", _origin(tool), [tool]) for tool in added]
+    brings = [any(tool.name == PYTHON for tool in tools) for _, _, tools in groups]
+    steps: list[Step] = []
+    for index, (name, origin, tools) in enumerate(groups):
+        below = steps[-1] if steps else base
+        steps.append(_apt_step(name, tools, below, origin, shared=any(brings[index:])))
+    return steps
+
+
+def _apt_step(name: str, tools: Sequence[ResolvedTool], below: Step, origin: str, *, shared: bool) -> Step:
     packages = sorted({package for tool in tools for package in tool.apt})
     summary = f"{len(packages)} Debian packages" if len(packages) > 3 else " ".join(packages)
-    return _step(name, "apt", summary, origin, {"packages": packages}, parents=[below])
+    options: dict[str, object] = {"packages": packages}
+    if shared:
+        options["shared"] = True
+    return _step(name, "apt", summary, origin, options, parents=[below])
 
 
 def _has_artifact(tool: ResolvedTool, answers: Answers) -> bool:
@@ -179,7 +205,22 @@ def _npm_step(tool: ResolvedTool, base: Step, node: Step | None) -> Step:
 
 def _npm_stage(name: str, prefix: str) -> str:
     """Of a tool by its name, of a package of devbox.yaml by its folder: a package can be named like a tool."""
-    return f"npm.{prefix.rpartition('/')[2]}" if name.startswith("npm:") else f"npm-{name}"
+    return f"npm.{prefix.rpartition('/')[2]}" if name.startswith("npm:") else f"npm-{plain_name(name)}"
+
+
+def _python_step(tool: ResolvedTool, below: Step | None, project: Project) -> Step:
+    if tool.python is None or below is None:
+        raise RenderError(f"{tool.name} is installed by pip, so it needs the tool {PYTHON}", where=_origin(tool))
+    name = plain_name(tool.name)
+    options = {"stage": f"python-{name}", "tree": f"{TREE}/{name}", "prefix": tool.python.prefix}
+    return _step(
+        tool.name, "python", project.summary, _origin(tool), options, parents=[below], identity=project.identity
+    )
+
+
+def plain_name(name: str) -> str:
+    """The name of a tool as part of a path, or of a stage: framework:git -> framework-git."""
+    return name.replace(":", "-")
 
 
 def _rootfs_step(resolved: Resolved, rootfs: Mapping[str, RenderedFile]) -> Step:

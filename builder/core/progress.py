@@ -48,6 +48,10 @@ class AptProgress:
 _VERTEX: Final = re.compile(r"^\[(?:(?P<stage>[^\s\]]+) +)?\d+/\d+\] (?P<text>.*)$", re.DOTALL)
 
 
+# The others (SHELL, ENV, LABEL ...) change the image's description only, and no vertex of the build is theirs.
+_TOLD: Final = ("ADD", "COPY", "RUN", "WORKDIR")
+
+
 def map_steps(dockerfile: str, plan: Plan) -> Callable[[str], Step | None]:
     """A function from the name of a vertex to the step of the plan whose comment stands above that instruction.
 
@@ -64,9 +68,10 @@ def map_steps(dockerfile: str, plan: Plan) -> Callable[[str], Step | None]:
 
 
 def count_instructions(dockerfile: str, plan: Plan) -> Mapping[str, int]:
-    """How many instructions each step has, by its name: it is done when all of them are."""
+    """How many instructions each step has that BuildKit tells of, by its name: it is done when all of them are."""
     steps = {f"{step.name}: {step.origin}": step for step in plan.steps}
-    return Counter(step.name for _, step in _places(dockerfile, steps) if step is not None)
+    told = (step for (_, text), step in _places(dockerfile, steps) if text.startswith(_TOLD))
+    return Counter(step.name for step in told if step is not None)
 
 
 def _places(dockerfile: str, steps: Mapping[str, Step]) -> Iterator[tuple[tuple[str, str], Step | None]]:

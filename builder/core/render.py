@@ -14,19 +14,26 @@ from typing import Final
 
 from jinja2 import DictLoader, Environment, StrictUndefined, TemplateError
 
+from builder.core.plan import NO_PROJECTS, plain_name
+from builder.core.projects import TREE
 from builder.errors import RenderError
-from builder.model import Plan, RenderedFile, RenderedTree, ServiceSpec
+from builder.model import Plan, Project, RenderedFile, RenderedTree, ServiceSpec
 
 ROOTFS: Final = "rootfs/"
 
 
 def render_image(
-    plan: Plan, *, rootfs: Mapping[str, RenderedFile], templates: Mapping[str, str], version: str
+    plan: Plan,
+    *,
+    rootfs: Mapping[str, RenderedFile],
+    templates: Mapping[str, str],
+    version: str,
+    projects: Mapping[str, Project] = NO_PROJECTS,
 ) -> RenderedTree:
     """The Dockerfile and every file that it copies, by path below the build context.
 
-    `rootfs` maps `<part>/<path in the image>` to a file. Raises RenderError for a template that cannot be rendered,
-    and for two parts that bring the same file.
+    `rootfs` maps `<part>/<path in the image>` to a file, `projects` a tool to its Python source. Raises RenderError for
+    a template that cannot be rendered, and for two parts that bring the same file.
     """
     tree = {"Dockerfile": _render("Dockerfile.j2", templates, plan=plan, version=version)}
     for path, file in rootfs.items():
@@ -36,6 +43,8 @@ def render_image(
         if ROOTFS + target in tree:
             raise RenderError(f"two parts of images/rootfs bring /{target}", where=f"images/rootfs/{path}")
         tree[ROOTFS + target] = file
+    for name, project in projects.items():
+        tree.update({f"{TREE}/{plain_name(name)}/{path}": file for path, file in project.files.items()})
     tree[ROOTFS + "etc/devbox/environment"] = _environment_file(plan)
     return dict(sorted(tree.items()))
 

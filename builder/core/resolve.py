@@ -9,19 +9,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from builder.core.problems import Problem, choose_hint, make_error, shown
-from builder.core.runtime import expand_path, resolve_runtime
+from builder.core.runtime import expand_path, resolve_runtime, switched_off
 from builder.core.selection import Selection, Selector
-from builder.model import ArchiveSource, Base, Check, NpmSource, Resolved, ResolvedTool, UnpackRule, WheelSource
+from builder.model import (
+    ArchiveSource,
+    Base,
+    Check,
+    NpmSource,
+    ProjectKind,
+    PythonSource,
+    Resolved,
+    ResolvedTool,
+    UnpackRule,
+    WheelSource,
+)
 
 if TYPE_CHECKING:
     from builder.core.catalog import BaseFile, Catalog, ToolFile, Unpack
     from builder.core.config import Config
     from builder.core.facts import HostFacts
 
-__all__ = ["resolve_config"]
+FRAMEWORK_PREFIX: Final = "/opt/framework"
+
+__all__ = ["FRAMEWORK_PREFIX", "resolve_config"]
 
 
 def resolve_config(config: Config, catalog: Catalog, facts: HostFacts, *, base: str | None = None) -> Resolved:
@@ -99,6 +112,28 @@ def _make_tools(maker: _ToolMaker, selection: Selection, problems: list[Problem]
     problems.extend(_npm_clashes(maker.config))
     for entry in sorted(set(maker.config.npm)):
         yield _npm_extra(entry)
+    if (framework := _framework(maker.config, maker.facts)) is not None:
+        yield framework
+
+
+def _framework(config: Config, facts: HostFacts) -> ResolvedTool | None:
+    """The framework that devbox.yaml brings, as a tool; the bundled one is a tool of the catalogue."""
+    asked = config.framework
+    if asked.npm is not None:
+        return _npm_tool("framework:npm", asked.npm, FRAMEWORK_PREFIX)
+    if asked.path is not None:
+        kind, location = ProjectKind.FOLDER, expand_path(asked.path, facts)
+    elif asked.wheel is not None:
+        kind, location = ProjectKind.WHEEL, expand_path(asked.wheel, facts)
+    elif asked.git is not None:
+        kind, location = ProjectKind.GIT, asked.git
+    else:
+        return None
+    source = PythonSource(kind=kind, location=location, revision=asked.rev, prefix=FRAMEWORK_PREFIX)
+    summary = f"the framework of {asked.path or asked.wheel or asked.git}"
+    return ResolvedTool(
+        name=f"framework:{asked.source}", summary=summary, version=None, from_profile=False, python=source
+    )
 
 
 def _npm_clashes(config: Config) -> Iterator[Problem]:
@@ -116,11 +151,15 @@ def _npm_prefix(package: str) -> str:
 
 
 def _npm_extra(entry: str) -> ResolvedTool:
+    package = entry.rpartition("@")[0]
+    return _npm_tool(f"npm:{package}", entry, _npm_prefix(package))
+
+
+def _npm_tool(name: str, entry: str, prefix: str) -> ResolvedTool:
     package, _, version = entry.rpartition("@")
-    prefix = _npm_prefix(package)
     npm = NpmSource(package=package, version=version, prefix=prefix, links={}, prune=(), integrity=None)
     return ResolvedTool(
-        name=f"npm:{package}",
+        name=name,
         summary=f"npm package {package}",
         version=version,
         from_profile=False,
@@ -143,6 +182,7 @@ class _ToolMaker:
         tool = self.catalog.tools[name]
         key = selection.keys.get(name)
         words = {"version": version or "", "arch": self.facts.arch, "codename": self.base.codename}
+        off = switched_off(self.config)
         wheel = self._wheel(tool, key, words)
         if wheel and not wheel.sha256:
             message = f"{name} {version or ''}".strip() + f" cannot be had for {self.facts.arch}"
@@ -156,11 +196,12 @@ class _ToolMaker:
             wheel=wheel,
             archive=self._archive(name, tool, words),
             npm=_npm(tool, key, version, words),
+            python=_python(tool),
             rootfs=tool.rootfs,
             env={variable: _fill(value, words) for variable, value in sorted(tool.env.items())},
             path=tuple(_fill(entry, words) for entry in tool.path),
             ports=dict(tool.ports),
-            checks=tuple(Check(**check.model_dump()) for check in tool.checks),
+            checks=tuple(Check(**check.model_dump()) for check in tool.checks if check.service not in off),
         )
 
     def _wheel(self, tool: ToolFile, key: str | None, words: Mapping[str, str]) -> WheelSource | None:
@@ -209,6 +250,12 @@ def _npm(tool: ToolFile, key: str | None, version: str | None, words: Mapping[st
         prune=tuple(_fill(path, words) for path in tool.npm.prune),
         integrity=(choice.integrity if choice else None) or tool.npm.integrity,
     )
+
+
+def _python(tool: ToolFile) -> PythonSource | None:
+    if tool.python is None:
+        return None
+    return PythonSource(kind=ProjectKind.OURS, location=tool.python.project, prefix=tool.python.prefix)
 
 
 def _unpack(rules: tuple[Unpack, ...], words: Mapping[str, str]) -> tuple[UnpackRule, ...]:

@@ -95,10 +95,17 @@ def _ids(config: Config, facts: HostFacts) -> tuple[int, int]:
     return uid, uid
 
 
+def switched_off(config: Config) -> tuple[str, ...]:
+    """Services of the image that this workstation does not start."""
+    return ("ingest",) if config.framework.bundled and config.framework.ingest is False else ()
+
+
 def _environment(config: Config, uid: int, gid: int, tools: Sequence[ResolvedTool]) -> Mapping[str, str]:
     values = dict(config.environment)
     values |= {"DEVBOX_UID": str(uid), "DEVBOX_GID": str(gid), "TZ": config.timezone, "LANG": config.locale}
     values["ZSH_THEME"] = config.shell.theme
+    if off := switched_off(config):
+        values["DEVBOX_OFF"] = " ".join(off)
     if any("vnc" in tool.ports for tool in tools):
         desktop = config.desktop
         values |= {

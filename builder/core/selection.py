@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from builder.core.config import Config
 
 VNC_SLOT: Final = "vnc-server"
+FRAMEWORK_SLOT: Final = "framework"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +84,10 @@ class Selector:
 
     def _implied_tools(self) -> Iterator[str]:
         """Tools that another key of the config asks for."""
-        if self._config.npm:
+        if self._config.npm or self._config.framework.npm:
             yield "node"
+        if self._config.framework.source in ("path", "git", "wheel"):
+            yield "python"
         if self._config.desktop.opengl:
             yield "opengl"
         if not self._config.locale.startswith("C."):
@@ -111,7 +114,9 @@ class Selector:
         return slots
 
     def _profile_slots(self) -> list[str]:
-        return [self._slots[slot] for slot in self._profile.slots]
+        """The tools of the profile's slots; the framework's stays open where devbox.yaml brings another, or none."""
+        bundled = self._config.framework.bundled
+        return [self._slots[slot] for slot in self._profile.slots if bundled or slot != FRAMEWORK_SLOT]
 
     def _requirements(self, name: str) -> list[str]:
         """What a tool requires, slots replaced by the tool that fills them."""

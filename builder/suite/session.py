@@ -30,6 +30,7 @@ class Wanted:
     resolved: Resolved
     static: str  # compose/workstation.yaml
     own: tuple[tuple[str, Check], ...] = ()
+    framework: tuple[tuple[str, Check], ...] = ()
     tests: Path | None = None  # a folder of testinfra files
     repeat: int = 5
     cold: bool = False
@@ -79,6 +80,7 @@ def _subject(recipe: Recipe, wanted: Wanted, container: ContainerView, keys: Key
         substitutions=wanted.plan.substitutions,
         plan=wanted.plan.id,
         own=wanted.own,
+        framework=wanted.framework,
         tests=wanted.tests,
         boot=boot_one,
         open_shared=lambda: stack.enter_context(boot_one()),

@@ -32,7 +32,7 @@ SERVICES: Final = "/usr/lib/devbox/services"
 EXEC_S: Final = 20.0
 DOOR_S: Final = 8.0
 # Started after the first picture, and so, on a busy machine, a moment after "ready".
-LATE: Final = frozenset({"theme"})
+LATE: Final = frozenset({"ingest", "theme"})
 LATE_S: Final = 5.0
 
 
@@ -57,6 +57,7 @@ class Subject:
     rendered: Path | None = None  # .workstation, to look for secrets in
     fresh: bool = False  # a throw-away: nobody works in it
     own: tuple[tuple[str, Check], ...] = ()  # declared in devbox.yaml, by name
+    framework: tuple[tuple[str, Check], ...] = ()  # declared there with the framework
     tests: Path | None = None  # a folder of testinfra files
     boot: Callable[[], AbstractContextManager[Subject]] | None = None  # starts a throw-away of the same image
     open_shared: Callable[[], Subject] | None = None  # one that lives until the end of the run

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.core.labels import LABEL_PREFIX
-from builder.core.plan import explain_difference
+from builder.core.plan import explain_difference, plain_name
 from builder.core.progress import AptProgress, count_instructions, map_steps
+from builder.core.projects import TREE
 from builder.errors import BuildError
 from builder.model import (
     BuildEvent,
@@ -80,6 +81,13 @@ def _gather(context: Context, prepared: Prepared) -> Mapping[str, Path]:
     with ThreadPoolExecutor(max_workers=1 + max(1, len(tools)), thread_name_prefix="gather") as pool:
         onto_engine = pool.submit(ensure_base, context, base, prepared.answers.base, prepared.resolved.arch)
         trees = {f"artifacts/{tool.name}": pool.submit(_fetch, context, tool, prepared.resolved.arch) for tool in tools}
+        trees |= {
+            f"{TREE}/{plain_name(tool.name)}": pool.submit(
+                context.sources.fetch_project, tool.python, prepared.projects[tool.name].identity
+            )
+            for tool in prepared.resolved.tools
+            if tool.python and not prepared.projects[tool.name].files
+        }
         try:
             onto_engine.result()
             return {prefix: future.result() for prefix, future in trees.items()}

@@ -20,8 +20,7 @@ Ask = Callable[[str, str], str]  # question, default -> answer
 
 def ask_answers(context: Context, ask: Ask) -> InitAnswers:
     """Three questions, each with a default that is right for most. Raises ConfigError for an unknown answer."""
-    parts = {f"images/rootfs/{path}": "" for path in context.assets.rootfs}
-    catalog = parse_catalog({**context.assets.catalogue, **parts})
+    catalog = parse_catalog(context.assets.listing)
     name = ask("Name of the workstation", make_name(context.facts.folder))
     profile = _choose(ask, "Profile", "workstation", sorted(catalog.profiles))
     base = _choose(ask, "Base", "ubuntu-22.04", sorted(catalog.bases))

@@ -5,24 +5,30 @@ Every verb that needs to know the plan goes through `prepare`. Changes nothing b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from builder.core.canonical import content_id
 from builder.core.catalog import Catalog, parse_catalog
 from builder.core.config import Config, Verify, parse_config
 from builder.core.plan import make_plan
+from builder.core.projects import describe_commit, describe_tree, describe_wheel
 from builder.core.render import render_compose, render_image
 from builder.core.resolve import resolve_config
 from builder.core.service import Site, make_service
 from builder.errors import EngineError, HostError
 from builder.model import (
     Answers,
+    Assets,
     BaseAnswer,
     Keys,
     Note,
     Plan,
     PortRequest,
+    Project,
+    ProjectKind,
+    PythonSource,
     RenderedTree,
     Resolved,
     ResolvedTool,
@@ -36,6 +42,7 @@ from builder.model import (
 from builder.tasks.base import answer_base
 
 if TYPE_CHECKING:
+    from builder.core.own_checks import OwnCheck
     from builder.tasks.interfaces import Context, Progress
 
 
@@ -57,13 +64,14 @@ class Prepared:
     plan: Plan
     image_tree: RenderedTree
     verify: Verify  # the checks of one's own
+    framework_checks: tuple[OwnCheck, ...] = ()
+    projects: Mapping[str, Project] = field(default_factory=dict)  # of the tools that are built from Python source
 
 
 def read_request(context: Context) -> Request:
     """Parse and resolve devbox.yaml. Raises ConfigError with every mistake at once."""
     config = parse_config(context.config_text, file=context.config_file, defaults=context.facts)
-    parts = {f"images/rootfs/{path}": "" for path in context.assets.rootfs}
-    catalog = parse_catalog({**context.assets.catalogue, **parts})
+    catalog = parse_catalog(context.assets.listing)
     return Request(config=config, catalog=catalog, resolved=resolve_config(config, catalog, context.facts))
 
 
@@ -74,17 +82,53 @@ def prepare(context: Context, *, ask: bool = True, again: bool = False) -> Prepa
     resolved = request.resolved
     if answers.base.name != resolved.base.name:
         resolved = resolve_config(request.config, request.catalog, context.facts, base=answers.base.name)
+    assets = context.assets
+    projects = look_at_projects(context, resolved, answers)
     plan = make_plan(
         resolved,
         answers,
         requested_base=request.resolved.base.name,
-        rootfs=context.assets.rootfs,
-        templates=context.assets.templates,
+        rootfs=assets.rootfs,
+        templates=assets.templates,
+        projects=projects,
     )
     tree = render_image(
-        plan, rootfs=context.assets.rootfs, templates=context.assets.templates, version=context.assets.version
+        plan, rootfs=assets.rootfs, templates=assets.templates, version=assets.version, projects=projects
     )
-    return Prepared(resolved=resolved, answers=answers, plan=plan, image_tree=tree, verify=request.config.verify)
+    return Prepared(
+        resolved=resolved,
+        answers=answers,
+        plan=plan,
+        image_tree=tree,
+        verify=request.config.verify,
+        framework_checks=request.config.framework.checks,
+        projects=projects,
+    )
+
+
+def look_at_projects(context: Context, resolved: Resolved, answers: Answers) -> Mapping[str, Project]:
+    """What the source of each tool built from Python is now: files of this machine may have changed since the last
+    look, a commit cannot."""
+    return {tool.name: _look_at(context, tool.name, tool.python, answers) for tool in resolved.tools if tool.python}
+
+
+def _look_at(context: Context, tool: str, source: PythonSource, answers: Answers) -> Project:
+    match source.kind:
+        case ProjectKind.OURS:
+            return read_our_project(context.assets, source)
+        case ProjectKind.FOLDER:
+            return describe_tree(context.sources.read_project(source), source.location.rpartition("/")[2])
+        case ProjectKind.GIT:
+            return describe_commit(source, answers.commits.get(tool) or source.revision or "")
+        case ProjectKind.WHEEL:
+            return describe_wheel(source, context.sources.find_wheel_digest(source))
+
+
+def read_our_project(assets: Assets, source: PythonSource) -> Project:
+    """A project that comes with devbox."""
+    start = f"{source.location}/"
+    files = {path[len(start) :]: file for path, file in assets.projects.items() if path.startswith(start)}
+    return describe_tree(files, f"{source.location.rpartition('/')[2]} of devbox {assets.version}")
 
 
 def assume_answers(resolved: Resolved) -> Answers:
@@ -97,10 +141,19 @@ def assume_answers(resolved: Resolved) -> Answers:
 
 def _question(resolved: Resolved) -> str:
     """Identifies what the world is asked; the answers hold as long as it stays the same."""
-    archives = {tool.name: tool.archive for tool in resolved.tools if tool.archive}
-    return content_id(
-        {"base": resolved.base, "substitute": resolved.substitute, "arch": resolved.arch, "archives": archives}
-    )
+    asked: dict[str, object] = {
+        "base": resolved.base,
+        "substitute": resolved.substitute,
+        "arch": resolved.arch,
+        "archives": {tool.name: tool.archive for tool in resolved.tools if tool.archive},
+    }
+    if repositories := {tool.name: tool.python for tool in resolved.tools if _is_git(tool)}:
+        asked["repositories"] = repositories
+    return content_id(asked)
+
+
+def _is_git(tool: ResolvedTool) -> bool:
+    return tool.python is not None and tool.python.kind is ProjectKind.GIT
 
 
 def _answers(context: Context, resolved: Resolved, *, again: bool) -> Answers:
@@ -115,6 +168,11 @@ def _answers(context: Context, resolved: Resolved, *, again: bool) -> Answers:
         base=base,
         absent=tuple(item.what for item in missing),
         substitutions=(*substitutions, *missing),
+        commits={
+            tool.name: context.sources.find_commit(tool.python)
+            for tool in resolved.tools
+            if tool.python and _is_git(tool)
+        },
     )
     context.workspace.save_state(replace(state, answers=answers))
     return answers

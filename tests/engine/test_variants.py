@@ -158,9 +158,7 @@ def test_oh_my_zsh_from_a_local_archive_is_taken_over_by_the_shell(
     """The pinned checksum admits only the real archive, which cannot be had here: so the steps are taken one by one."""
     workstation = new_workstation("framework")
     digest = make_framework(tmp_path / "oh-my-zsh.tar.gz")
-    assets = load_assets()
-    parts = {f"images/rootfs/{path}": "" for path in assets.rootfs}
-    catalogued = parse_catalog({**assets.catalogue, **parts}).tools["oh-my-zsh"].archive
+    catalogued = parse_catalog(load_assets().listing).tools["oh-my-zsh"].archive
     assert catalogued is not None
     assert catalogued.target is not None
     source = ArchiveSource(

@@ -15,11 +15,12 @@ from builder.core.catalog import Catalog, parse_catalog
 from builder.core.config import parse_config
 from builder.core.facts import HostFacts
 from builder.core.plan import make_plan
+from builder.core.projects import describe_commit, describe_tree, describe_wheel
 from builder.core.render import render_compose, render_image
 from builder.core.resolve import resolve_config
 from builder.core.service import Site, make_service
-from builder.model import Assets, Plan, RenderedTree, Resolved
-from builder.tasks.prepare import assume_answers
+from builder.model import Assets, Plan, Project, ProjectKind, PythonSource, RenderedFile, RenderedTree, Resolved
+from builder.tasks.prepare import assume_answers, read_our_project
 
 VERSION: Final = "0.0.0"
 FACTS: Final = HostFacts(
@@ -53,24 +54,39 @@ def assets() -> Assets:
 
 @functools.cache
 def catalog() -> Catalog:
-    return parse_catalog({**assets().catalogue, **{f"images/rootfs/{path}": "" for path in assets().rootfs}})
+    return parse_catalog(assets().listing)
 
 
 def resolve(text: str | None, *, base: str | None = None) -> Resolved:
     return resolve_config(parse_config(text, file="devbox.yaml", defaults=FACTS), catalog(), FACTS, base=base)
 
 
+def look_at(source: PythonSource) -> Project:
+    """What a source is in a world that has everything: our own project as it is, one file of any other."""
+    match source.kind:
+        case ProjectKind.OURS:
+            return read_our_project(assets(), source)
+        case ProjectKind.FOLDER:
+            return describe_tree({"pyproject.toml": RenderedFile(data=b"")}, source.location.rpartition("/")[2])
+        case ProjectKind.GIT:
+            return describe_commit(source, source.revision or "")
+        case ProjectKind.WHEEL:
+            return describe_wheel(source, "0" * 64)
+
+
 def render(text: str | None) -> Rendered:
     """The image and the service of `text`, on the base that it asks for. Raises ConfigError where it is refused."""
     resolved = resolve(text)
+    projects = {tool.name: look_at(tool.python) for tool in resolved.tools if tool.python}
     plan = make_plan(
         resolved,
         assume_answers(resolved),
         requested_base=resolved.base.name,
         rootfs=assets().rootfs,
         templates=assets().templates,
+        projects=projects,
     )
-    tree = render_image(plan, rootfs=assets().rootfs, templates=assets().templates, version=VERSION)
+    tree = render_image(plan, rootfs=assets().rootfs, templates=assets().templates, version=VERSION, projects=projects)
     ports = {port.name: port.host for port in resolved.runtime.ports}
     site = Site(workspace=FACTS.workspace, secrets_dir=SECRETS, ports=ports)
     spec = make_service(plan, resolved.runtime, site, assets().service)

@@ -10,9 +10,10 @@ from typing import Final
 
 from tests.engine.mutations.desktop import DESKTOP
 from tests.engine.mutations.doors import DOORS
+from tests.engine.mutations.framework import FRAMEWORK
 from tests.engine.mutations.measures import MEASURES
 from tests.engine.mutations.promises import PROMISES, TOOLING
 from tests.engine.mutations.ways import Edit as Edit
 from tests.engine.mutations.ways import Mutation as Mutation
 
-MUTATIONS: Final = (*TOOLING, *PROMISES, *DOORS, *DESKTOP, *MEASURES)
+MUTATIONS: Final = (*TOOLING, *PROMISES, *DOORS, *DESKTOP, *FRAMEWORK, *MEASURES)

@@ -50,7 +50,11 @@ def test_xdg_folders_have_defaults_and_ignore_relative_ones() -> None:
 def test_a_machine_without_settings_hands_on_nothing(tmp_path: Path, etc: Path) -> None:
     settings = find_network_settings(environ={"HOME": str(tmp_path)}, etc=etc)
     assert settings == NetworkSettings()
-    assert {name: file.data for name, file in render_host_files(settings).items()} == {"apt.conf": b"", "npmrc": b""}
+    assert {name: file.data for name, file in render_host_files(settings).items()} == {
+        "apt.conf": b"",
+        "npmrc": b"",
+        "pip.conf": b"[global]\n",
+    }
 
 
 def test_settings_of_pip_and_npm_are_taken_over_and_tokens_are_not(tmp_path: Path, etc: Path) -> None:
@@ -68,6 +72,17 @@ def test_settings_of_pip_and_npm_are_taken_over_and_tokens_are_not(tmp_path: Pat
     files = render_host_files(settings)
     assert files["ca.crt"].data == PEM
     assert files["npmrc"].data == b"registry=https://npm.example/npm/\ncafile=/run/devbox-host/ca.crt\n"
+    assert files["pip.conf"].data == (
+        b"[global]\nindex-url = https://new.example/simple\ncert = /run/devbox-host/ca.crt\n"
+    )
+
+
+def test_an_index_on_this_machines_disk_is_not_handed_on(tmp_path: Path, etc: Path) -> None:
+    (etc / "pip.conf").write_text(
+        "[global]\nextra-index-url = file:///srv/simple\n  https://more.example/simple\ntrusted-host = more.example\n"
+    )
+    settings = find_network_settings(environ={"HOME": str(tmp_path)}, etc=etc)
+    assert settings.pip_index == {"extra-index-url": "https://more.example/simple", "trusted-host": "more.example"}
 
 
 def test_variables_win_over_files(tmp_path: Path, etc: Path) -> None:
@@ -79,6 +94,7 @@ def test_variables_win_over_files(tmp_path: Path, etc: Path) -> None:
     }
     settings = find_network_settings(environ=environ, etc=etc)
     assert settings.npm_registry == "https://n/"
+    assert settings.pip_index == {"index-url": "https://env.example/simple"}
 
 
 def test_proxies_reach_apt_and_npm_but_loopback_ones_do_not(tmp_path: Path, etc: Path) -> None:
@@ -88,6 +104,7 @@ def test_proxies_reach_apt_and_npm_but_loopback_ones_do_not(tmp_path: Path, etc:
     files = render_host_files(settings)
     assert files["apt.conf"].data == b'Acquire::http::Proxy "http://proxy.example:3128";\n'
     assert files["npmrc"].data == b"proxy=http://proxy.example:3128\n"
+    assert files["pip.conf"].data == b"[global]\nproxy = http://proxy.example:3128\n"
 
 
 def test_a_setting_cannot_break_out_of_its_line() -> None:

@@ -20,6 +20,7 @@ STATE = State(
         base=BaseAnswer(name="debian-12", reference="r", how=Retrieval.BOOTSTRAP, identity="i"),
         absent=("oh-my-zsh",),
         substitutions=(Substitution(what="base", wanted="a", got="b", reason="c"),),
+        commits={"framework:git": "c" * 40},
     ),
     fingerprint="f",
     plan="p",

@@ -29,6 +29,7 @@ user: {name: me, uid: 4242}
 tools: {node: 1.10, git: true, web: false, python: {version: 3.11}}
 apt: [htop, g++]
 npm: ["@scope/x@1.2.3", typescript@5.4.5-rc.1]
+framework: {git: "git@example.org:team/tools.git", rev: v1.2.0, checks: [{name: there, run: [tools, --version]}]}
 desktop: {server: tightvnc, geometry: 2560x1440, depth: 16, dpi: 120, opengl: true}
 ports: {vnc: 6901, web: {host: 7080, pinned: true}, ssh: false, dev: [3000, "8080:5173", {host: 9000, container: 9001}]}
 bind: 127.0.0.2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.core.progress import AptProgress, map_steps
+from builder.core.progress import AptProgress, count_instructions, map_steps
 from builder.model import EMPTY, BaseAnswer, Plan, Retrieval, Step
 
 APT = """\
@@ -75,6 +75,11 @@ def make_plan(*steps: Step) -> Plan:
     fields = dict.fromkeys(Plan.__dataclass_fields__)
     base = BaseAnswer(name="debian-12", reference="b", how=Retrieval.LOCAL, identity="i")
     return Plan(**{**fields, "base": base, "steps": steps, "environment": EMPTY, "labels": EMPTY})  # type: ignore[arg-type]
+
+
+def test_only_instructions_that_the_builder_tells_of_are_counted() -> None:
+    plan = make_plan(step("claude-code", "npm"), step("apt", "apt"), step("apt:htop", "apt"))
+    assert count_instructions(DOCKERFILE, plan) == {"claude-code": 1, "apt": 1, "apt:htop": 2}
 
 
 def test_instruction_is_known_by_its_stage_and_text() -> None:

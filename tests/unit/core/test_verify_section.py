@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from builder.core.config import Verify, own_checks, parse_config
+from builder.core.config import Verify, parse_config
+from builder.core.own_checks import own_checks
 from builder.errors import ConfigError
 from builder.model import Check
 from tests.unit.core.builders import FACTS
@@ -19,7 +20,7 @@ def test_a_list_is_the_declared_checks() -> None:
         "verify:\n  - {name: editor, run: [nano, --version], version: '>=7'}\n  - {name: hosts, file: /etc/hosts}\n"
     )
 
-    assert own_checks(found) == (
+    assert own_checks(found.checks) == (
         ("editor", Check(run=("nano", "--version"), version=">=7")),
         ("hosts", Check(file="/etc/hosts")),
     )
@@ -29,7 +30,7 @@ def test_a_list_is_the_declared_checks() -> None:
 def test_a_mapping_holds_checks_and_a_folder_of_tests() -> None:
     found = parse("verify:\n  checks: [{name: shell, package: zsh}, {name: up, service: sshd}]\n  tests: ./checks\n")
 
-    assert [name for name, _ in own_checks(found)] == ["shell", "up"]
+    assert [name for name, _ in own_checks(found.checks)] == ["shell", "up"]
     assert found.tests == "./checks"
 
 

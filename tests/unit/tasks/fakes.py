@@ -26,6 +26,7 @@ from builder.model import (
     Keys,
     LogLine,
     Note,
+    PythonSource,
     RenderedFile,
     RenderedTree,
     ResolvedTool,
@@ -74,6 +75,7 @@ class FakeEngine:
     build_error: EngineError | None = None
     acts: list[str] = field(default_factory=list)
     built: dict[str, RenderedTree] = field(default_factory=dict)
+    folders: Mapping[str, Path] = field(default_factory=dict)
 
     def version(self) -> EngineVersion:
         return EngineVersion(
@@ -118,6 +120,7 @@ class FakeEngine:
         if self.build_error:
             raise self.build_error
         self.built[tag] = tree
+        self.folders = folders
         self.images[tag] = make_image(tag)
         return self.images[tag].id
 
@@ -188,6 +191,8 @@ class FakeSources:
     no_bootstrap: dict[str, str] = field(default_factory=dict)  # base -> why not
     no_archive: dict[str, str] = field(default_factory=dict)  # tool -> why not
     notes: tuple[str, ...] = ()
+    commits: dict[str, str] = field(default_factory=dict)  # revision -> commit
+    project: bytes = b"[project]"
     asked: list[str] = field(default_factory=list)
 
     def can_bootstrap(self, base: Base) -> str | None:
@@ -204,6 +209,19 @@ class FakeSources:
 
     def fetch_tree(self, tool: ResolvedTool, arch: str, on_progress: Progress) -> Path:
         return Path("/cache") / tool.name
+
+    def find_commit(self, source: PythonSource) -> str:
+        self.asked.append(f"{source.location} {source.revision}")
+        return self.commits.get(source.revision or "", "c" * 40)
+
+    def read_project(self, source: PythonSource) -> RenderedTree:
+        return {"pyproject.toml": RenderedFile(data=self.project)}
+
+    def find_wheel_digest(self, source: PythonSource) -> str:
+        return "d" * 64
+
+    def fetch_project(self, source: PythonSource, identity: str) -> Path:
+        return Path("/cache") / identity
 
     def host_files(self) -> RenderedTree:
         return {"apt.conf": RenderedFile(data=b"")}
@@ -313,7 +331,12 @@ class World:
         real = load_assets()
         catalogue = {path: text for path, text in FILES.items() if "/rootfs/" not in path}
         return Assets(
-            catalogue=catalogue, rootfs=self.rootfs, templates=real.templates, service=real.service, version="1"
+            catalogue=catalogue,
+            rootfs=self.rootfs,
+            projects={},
+            templates=real.templates,
+            service=real.service,
+            version="1",
         )
 
     @property

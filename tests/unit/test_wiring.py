@@ -1,0 +1,41 @@
+"""What the composition root decides: settings of devbox.yaml over those of the machine, and the fingerprint."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from builder.core.config import parse_config
+from builder.wiring import find_settings, take_fingerprint
+from tests.unit.core.builders import FACTS
+
+
+def test_an_index_of_devbox_yaml_takes_the_place_of_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://machine.example/simple")
+    plain = parse_config("", file="devbox.yaml", defaults=FACTS)
+    asked = parse_config("mirrors: {pypi: 'https://mine.example/simple'}", file="devbox.yaml", defaults=FACTS)
+    assert find_settings(plain, FACTS).pip_index["index-url"] == "https://machine.example/simple"
+    assert find_settings(asked, FACTS).pip_index == {"index-url": "https://mine.example/simple"}
+
+
+@pytest.mark.parametrize(
+    ("config", "file", "seen"),
+    [
+        ("framework: {path: ./tools}", "tools/cli.py", True),
+        ("framework: {path: ./tools}", "tools/tests/test_cli.py", False),
+        ("framework: {wheel: ./tools.whl}", "tools.whl", True),
+        ("framework: none", "tools/cli.py", False),
+        ("framework: [", "tools/cli.py", False),
+        ("", "tools/cli.py", False),
+    ],
+)
+def test_the_fingerprint_follows_a_framework_on_this_machine(
+    tmp_path: Path, config: str, file: str, *, seen: bool
+) -> None:
+    (tmp_path / "devbox.yaml").write_text(config)
+    before = take_fingerprint(tmp_path, os.environ)
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text("something")
+    assert (take_fingerprint(tmp_path, os.environ) != before) is seen
