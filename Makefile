@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export DEBIAN_FRONTEND := noninteractive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine up test test-fast test-framework test-long lint format golden bench report constraints host-tools test-tools clean
+.PHONY: help setup engine up test test-fast test-framework test-long lint format golden bench bench-docs bench-compare report constraints host-tools test-tools clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -26,8 +26,9 @@ engine: ## Use the container engine that is reachable; else install and start De
 host-tools: # what a machine without an image registry needs to make a base image
 	@command -v mmdebstrap >/dev/null || command -v debootstrap >/dev/null || .ci/apt-install mmdebstrap
 
-test-tools: host-tools # what the tests need besides Python: a browser and Debian's Compose
+test-tools: host-tools # what the tests need besides Python: a browser, backups
 	@command -v chromium >/dev/null || .ci/apt-install chromium
+	@command -v restic >/dev/null || .ci/apt-install restic
 
 up: setup engine host-tools ## From a clean clone to a running desktop
 	@$(BIN)/devbox up
@@ -38,7 +39,7 @@ test: setup engine test-tools lint ## Run every test but the long ones; sets up 
 test-fast: setup ## Only the tests that need no engine
 	@$(BIN)/python -m pytest -q tests/unit tests/golden tests/catalogue
 
-test-framework: setup ## Only the tests of the bundled framework
+test-framework: setup test-tools ## Only the tests of the bundled framework
 	@$(BIN)/python -m pytest -q images/frameworks
 
 test-long: setup engine test-tools ## What does not fit into `make test`
@@ -57,8 +58,16 @@ format: setup ## Rewrite the code in the house style
 golden: setup ## Rewrite the golden cases; read the diff before you commit it
 	@$(BIN)/python -m pytest -q tests/golden --update-golden
 
-bench: setup engine host-tools ## Measure against the baselines of the same run (make bench ONLY=noop,help)
-	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
+bench: setup engine host-tools ## Measure against the baselines of the same run (make bench ONLY=noop,help ROUNDS=7)
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH)
+
+bench-docs: setup engine host-tools # the same, and docs/performance.md with its pictures from it
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH) \
+		--markdown docs/performance.md --json docs/performance.json --pictures docs/images
+
+bench-compare: setup engine host-tools ## Compare this tree with another commit, in turns (make bench-compare BASE=HEAD~1)
+	@test -n "$(BASE)" || { echo "say with which commit: make bench-compare BASE=HEAD~1" >&2; exit 2; }
+	@$(BIN)/python -m bench.compare $(BASE) $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 report: setup engine host-tools ## Verify a fresh workstation and keep the report of it in docs/verify-report
 	@folder=$$(mktemp -d)/example && mkdir "$$folder" && trap '$(BIN)/devbox -C "$$folder" down --volumes --yes' EXIT \

@@ -1,4 +1,4 @@
-"""`cold`: the whole of `devbox up` on an engine that has nothing, with an empty cache. Takes root and minutes.
+"""An engine that has nothing, for cold builds: takes root.
 
 Owns a second dockerd with folders, bridge and address range of its own. It runs without touching the firewall rules of
 the first one; the two rules that its builds need are added here and taken away again.
@@ -14,8 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.figures import Figure, take_seconds
-from bench.stand import DEVBOX, Workstation, make_environment, run
+from bench.stand import Workstation, make_environment, run
 from builder.adapters.clock import wait_for
 from builder.adapters.engine_look import look_containers
 
@@ -25,27 +24,16 @@ POOL: Final = "base=10.213.128.0/17,size=24"
 GRACE_S: Final = 20
 
 
-def measure_cold(folder: Path) -> list[Figure]:
-    """From nothing to painted: base, packages, image, container. One sample: it is what it is."""
-    home = folder / "cold"
-    home.mkdir()
-    with open_engine(home) as host:
-        environment = make_environment(home, DOCKER_HOST=host, XDG_CACHE_HOME=str(home / "cache"))
-        workspace = home / f"bench-{os.getpid()}-cold"
-        workspace.mkdir()
-        workstation = Workstation(folder=workspace, environment=environment)
-        # Chosen before a build of a minute: where nobody else looks for a free one meanwhile.
-        first = 20_000 + os.getpid() % 20_000
-        workstation.write(ports={"vnc": first, "web": first + 1, "ssh": first + 2, "dev": False})
-        try:
-            seconds = take_seconds(lambda: run([DEVBOX, "-C", str(workspace), "up"], environment))
-        finally:
-            workstation.take_away()
-    return [
-        Figure(
-            name="cold", what="`devbox up`, empty engine and empty cache, until painted", unit="s", values=(seconds,)
-        )
-    ]
+def remote_workstation(folder: Path, host: str) -> Workstation:
+    """A workstation on that engine, with a cache of its own, empty like the engine."""
+    environment = make_environment(folder, DOCKER_HOST=host, XDG_CACHE_HOME=str(folder / "cache"))
+    workspace = folder / f"bench-{os.getpid()}-cold"
+    workspace.mkdir()
+    workstation = Workstation(folder=workspace, environment=environment)
+    # Chosen before a build of a minute: where nobody else looks for a free one meanwhile.
+    first = 20_000 + os.getpid() % 20_000
+    workstation.write(ports={"vnc": first, "web": first + 1, "ssh": first + 2, "dev": False})
+    return workstation
 
 
 @contextmanager

@@ -35,24 +35,30 @@ class Workstation:
     folder: Path
     environment: Mapping[str, str]
     images: set[str] = field(default_factory=set)  # that it ran
+    program: tuple[str, ...] = (DEVBOX,)
+    cwd: Path | None = None
 
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def container(self) -> str:
+        return f"{self.name}-workstation-1"
 
     def write(self, **config: object) -> None:
         """devbox.yaml; JSON is YAML."""
         (self.folder / "devbox.yaml").write_text(json.dumps({"name": self.name, **config}))
 
     def devbox(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self._run([DEVBOX, "-C", str(self.folder), *arguments])
+        return self._run([*self.program, "-C", str(self.folder), *arguments])
 
     def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Docker Compose, on the file that devbox rendered here."""
         return self._run([COMPOSE, "-f", str(self.folder / ".workstation/compose.yaml"), *arguments])
 
     def _run(self, argv: list[str]) -> subprocess.CompletedProcess[str]:
-        return run(argv, self.environment)
+        return run(argv, self.environment, self.cwd)
 
     def status(self) -> dict[str, object]:
         found: dict[str, object] = json.loads(self.devbox("status", "--json").stdout)
@@ -84,9 +90,11 @@ class CommandFailed(Exception):
     """A command that has to succeed did not; the text is all that it said."""
 
 
-def run(argv: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def run(argv: list[str], environment: Mapping[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """A command that must succeed. Raises CommandFailed."""
-    done = subprocess.run(argv, env=dict(environment), capture_output=True, text=True, timeout=LONG_S, check=False)
+    done = subprocess.run(
+        argv, env=dict(environment), cwd=cwd, capture_output=True, text=True, timeout=LONG_S, check=False
+    )
     if done.returncode != 0:
         raise CommandFailed(f"{' '.join(argv)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
     return done
@@ -99,6 +107,7 @@ class Stand:
     folder: Path
     environment: Mapping[str, str]
     made: list[Workstation] = field(default_factory=list)
+    extra_images: set[str] = field(default_factory=set)  # made by a measure, not by a workstation
 
     def new(self, word: str) -> Workstation:
         folder = self.folder / f"bench-{os.getpid()}-{word}{len(self.made)}"
@@ -116,8 +125,11 @@ def make_environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def open_stand() -> Iterator[Stand]:
-    """A stand on the engine that devbox itself finds; what was made there is gone afterwards, images too."""
+def open_stand(*, keep: bool = False) -> Iterator[Stand]:
+    """A stand on the engine that devbox itself finds; what was made there is gone afterwards, images too.
+
+    With `keep` the naive image stays for the next run.
+    """
     folder = Path(tempfile.mkdtemp(prefix="devbox-bench-"))
     stand = Stand(folder=folder, environment=make_environment(folder))
     before = image_tags()
@@ -127,6 +139,8 @@ def open_stand() -> Iterator[Stand]:
         for workstation in stand.made:
             workstation.take_away()
         remove_images({tag for workstation in stand.made for tag in workstation.images} - before)
+        if not keep:
+            remove_images(stand.extra_images - before)
         shutil.rmtree(folder)
 
 

@@ -1,0 +1,212 @@
+"""VNC itself: how fast pictures come from each server, plain and through the web page, and how late they are.
+
+Each case is an X server of its own in a throw-away of our image, with the arguments that are compared. Throughput: a
+terminal that scrolls, and a screen that changes its colour. Latency: from a key to the picture of what it did. The
+client is ours: it takes what comes as fast as Python can, which bounds raw pictures at about a hundred a second.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bench.figures import Figure, Grid
+from bench.recipe import Recipe, Running, api, recipe_of, running
+from bench.websocket import WebSocketStream
+from builder.adapters.clock import wait_for
+from builder.adapters.rfb import NoVncServerError, VncClient, VncTimeoutError, connect, greet
+
+if TYPE_CHECKING:
+    from bench.pair import Pair
+
+PAINTER: Final = Path(__file__).with_name("painter.py")
+SECONDS: Final = 2.0
+KEYS: Final = 60
+WARM_UP_S: Final = 1.0
+TITLE: Final = "VNC: a full-screen colour change, a scrolling terminal, and the time from a key to its picture"
+COLUMNS: Final = (
+    *("colour, updates/s", "colour, MB/s", "terminal, updates/s", "terminal, MB/s"),
+    *("key to picture, median ms", "95 of 100, ms"),
+)
+GEOMETRY: Final = ("-geometry", "1920x1080", "-depth", "24")
+TIGER: Final = ("Xtigervnc", "-SecurityTypes", "None", "-AlwaysShared", "-UseBlacklist=0", "-extension", "GLX")
+TIGHT: Final = ("Xtightvnc", "-alwaysshared")
+SCROLL: Final = (
+    *("xfce4-terminal", "--disable-server", "--hide-menubar", "--geometry=210x55"),
+    *("-x", "seq", "1", "99999999"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One way to see a desktop."""
+
+    words: str
+    command: tuple[str, ...]
+    web: bool = False
+    packed: bool = False  # ZRLE or Zlib; else raw
+    usual: bool = False  # what people have who change nothing
+
+
+TIGER_CASES: Final = (
+    Case(words="TigerVNC, raw", command=TIGER, usual=True),
+    Case(words="TigerVNC, ZRLE", command=TIGER, packed=True),
+    Case(words="TigerVNC, raw, -CompareFB=0", command=(*TIGER, "-CompareFB=0")),
+    Case(
+        words="TigerVNC, ZRLE, -CompareFB=0",
+        command=(*TIGER, "-CompareFB=0"), packed=True,
+    ),
+    Case(words="TigerVNC, raw, -FrameRate=30", command=(*TIGER, "-FrameRate=30")),
+    Case(words="TigerVNC, raw, -FrameRate=120", command=(*TIGER, "-FrameRate=120")),
+    Case(words="TigerVNC by the web page, raw", command=TIGER, web=True),
+    Case(words="TigerVNC by the web page, ZRLE", command=TIGER, web=True, packed=True, usual=True),
+    Case(
+        words="TigerVNC by the web page, ZRLE, -CompareFB=0",
+        command=(*TIGER, "-CompareFB=0"), web=True, packed=True,
+    ),
+)  # fmt: skip
+TIGHT_CASES: Final = (
+    Case(words="TightVNC, raw", command=TIGHT, usual=True),
+    Case(words="TightVNC, Zlib", command=TIGHT, packed=True),
+    Case(words="TightVNC, raw, -deferupdate 10", command=(*TIGHT, "-deferupdate", "10")),
+    Case(words="TightVNC, raw, -deferupdate 1", command=(*TIGHT, "-deferupdate", "1")),
+    Case(words="TightVNC by the web page, raw", command=TIGHT, web=True),
+    Case(words="TightVNC by the web page, Zlib", command=TIGHT, web=True, packed=True, usual=True),
+)
+
+
+def measure_vnc(pair: Pair, rounds: int) -> list[Figure]:
+    """No figures with bars, but a grid."""
+    return _measure(pair, lambda case: case.usual)
+
+
+def measure_vnc_settings(pair: Pair, rounds: int) -> list[Figure]:
+    """All cases: what a default is chosen from."""
+    return _measure(pair, lambda case: True)
+
+
+def _measure(pair: Pair, wanted: Callable[[Case], bool]) -> list[Figure]:
+    tight = pair.stand.new("tight")
+    tight.write(desktop={"server": "tightvnc"})
+    tight.devbox("up")
+    tight.status()
+    tight.devbox("stop")
+    plans = ((pair.recipes[0], TIGER_CASES), (recipe_of(tight.container, ""), TIGHT_CASES))
+    rows = {words: row for recipe, cases in plans for words, row in _measure_cases(recipe, list(filter(wanted, cases)))}
+    pair.grids.append(Grid(title=TITLE, columns=COLUMNS, rows=rows))
+    return []
+
+
+def _measure_cases(recipe: Recipe, cases: list[Case]) -> Iterator[tuple[str, tuple[float, ...]]]:
+    with running(recipe) as container:
+        address = api().inspect_container(container.id)["NetworkSettings"]["IPAddress"]
+        wait_for("the container to rest", lambda: container.listens((6080,)) or None, deadline_s=60, interval_s=0.1)
+        for number, case in enumerate(cases, start=5):
+            print(f"vnc: {case.words}", file=sys.stderr, flush=True)
+            yield case.words, _measure_case(Server(container, address, number, case))
+
+
+class Server:
+    """A case's X server, and its bridge, on a display of its own inside the container."""
+
+    def __init__(self, container: Running, address: str, number: int, case: Case) -> None:
+        self.container = container
+        self.address = address
+        self.number = number
+        self.case = case
+        rfb = 5900 + number
+        self.port = 6100 + number if case.web else rfb
+        self.run(
+            case.command[0], f":{number}", *case.command[1:], *GEOMETRY, "-rfbport", str(rfb), "-ac", "-nolisten", "tcp"
+        )
+        if case.web:
+            self.run("/usr/lib/devbox/web", "--port", str(self.port), "--rfb", str(rfb))
+        wait_for("the VNC server", lambda: container.listens((rfb, self.port)) or None, deadline_s=20, interval_s=0.05)
+
+    def run(self, *argv: str, user: str = "dev") -> None:
+        made = api().exec_create(self.container.id, list(argv), user=user, environment={"DISPLAY": f":{self.number}"})
+        api().exec_start(made["Id"], detach=True)
+
+    def paint(self, mode: str) -> None:
+        self.run("/usr/bin/python3", "-c", PAINTER.read_text(), str(self.number), mode)
+
+    def wipe(self) -> None:
+        """Ends what draws: with its connection closed, a program of X ends by itself."""
+        self.run("sh", "-c", "pkill -f '[9]9999999'; pkill -f '[p]ainter.py DISPLAY'", user="root")
+        time.sleep(0.5)
+
+    @contextmanager
+    def client(self) -> Iterator[VncClient]:
+        with self._greeted() as client:
+            client.picture()
+            yield client
+
+    def _greeted(self) -> VncClient:
+        def knock() -> VncClient | None:
+            try:
+                if self.case.web:
+                    greeting = greet(WebSocketStream(self.address, self.port, "/websockify", 10))
+                else:
+                    greeting = connect(self.address, self.port)
+            except NoVncServerError:
+                return None
+            return greeting.login(None, packed=self.case.packed)
+
+        return wait_for("a greeting", knock, deadline_s=20, interval_s=0.1)
+
+
+def _measure_case(server: Server) -> tuple[float, ...]:
+    """In the order of COLUMNS."""
+    row: list[float] = []
+    for mode in ("colours", "scroll"):
+        if mode == "scroll":
+            server.run(*SCROLL)
+        else:
+            server.paint(mode)
+        time.sleep(WARM_UP_S)
+        row += _throughput(server)
+        server.wipe()
+    server.paint("keys")
+    time.sleep(WARM_UP_S)
+    late = _latencies(server)
+    server.wipe()
+    return (*row, statistics.median(late), statistics.quantiles(late, n=20)[-1])
+
+
+def _throughput(server: Server) -> tuple[float, float]:
+    with server.client() as client:
+        began = time.perf_counter()
+        updates = [update for update in client.updates(SECONDS) if update.pixels]
+        seconds = time.perf_counter() - began
+    return len(updates) / seconds, sum(update.bytes for update in updates) / seconds / 1e6
+
+
+def _latencies(server: Server) -> list[float]:
+    """Milliseconds; at moments that keep no step with the server's frame rate."""
+    found: list[float] = []
+    with server.client() as client:
+        for _ in range(KEYS):
+            while client.next_update(random.uniform(0.03, 0.08)):  # noqa: S311 (no secret)
+                continue  # until nothing more is on its way, with a request waiting at the server
+            began = time.perf_counter()
+            client.hands.key("a", down=True)
+            _wait_pixels(client)
+            found.append(1000 * (time.perf_counter() - began))
+            client.hands.key("a", down=False)
+    return found
+
+
+def _wait_pixels(client: VncClient) -> None:
+    while True:
+        update = client.next_update(5)
+        if update is None:
+            raise VncTimeoutError("a key changed nothing on the screen", where="bench")
+        if update.pixels:
+            return
