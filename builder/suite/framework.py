@@ -64,7 +64,7 @@ def make_cases(subject: Subject) -> Iterator[Case]:
         return
     yield _commands(tool)
     if tool.name == BUNDLED:
-        yield from (dedup, search, checkpoint, steps, claude, ingest)
+        yield from (dedup, search, checkpoint, backup, steps, claude, ingest)
     for name, check in subject.framework:
         yield make_declared(f"framework.check.{name}", name, check)
 
@@ -136,6 +136,20 @@ coditect checkpoint restore first --discard >/dev/null 2>&1
 """
     if (found := _play(subject, script).strip()) != "back":
         raise CheckFailure("the notes as they were at the checkpoint", found or "other notes", LOOK)
+
+
+@case("framework.backup", "coditect brings back a backup of the memory")
+def backup(subject: Subject) -> None:
+    script = """
+export XDG_CONFIG_HOME="$folder/config" XDG_CACHE_HOME="$folder/cache" # the password of this backup, and restic's cache
+coditect sessions ingest --quiet given
+coditect backup --to "$folder/away" >/dev/null 2>&1
+coditect restore --from "$folder/away" --to "$folder/again" >/dev/null 2>&1
+kept=context-storage/unified_messages.jsonl
+cmp store/$kept again/$kept && echo back
+"""
+    if (found := _play(subject, script).strip()) != "back":
+        raise CheckFailure("the messages as they were", found or "other messages", LOOK)
 
 
 @case("framework.steps", "coditect runs the steps of a file in the order of their needs")

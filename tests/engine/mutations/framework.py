@@ -32,6 +32,9 @@ esac
 NO_RESTORE: Final = """
 [ "$1 $2" = "checkpoint restore" ] || exec "$real" "$@"
 """
+NO_BACKUP: Final = """
+[ "$1" = restore ] || exec "$real" "$@"
+"""
 NO_STEPS: Final = """
 [ "$1" = run ] || exec "$real" "$@"
 echo '{"ok": true}' >report
@@ -65,6 +68,12 @@ FRAMEWORK: Final = (
         groups=("framework",),
         caught=("framework.checkpoint",),
         inside=wrap("coditect", NO_RESTORE),
+    ),
+    Mutation(
+        id="a backup is not brought back",
+        groups=("framework",),
+        caught=("framework.backup",),
+        inside=wrap("coditect", NO_BACKUP),
     ),
     Mutation(
         id="steps are not run", groups=("framework",), caught=("framework.steps",), inside=wrap("coditect", NO_STEPS)

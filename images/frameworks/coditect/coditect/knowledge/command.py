@@ -56,7 +56,7 @@ def _print_outcome(outcome: Outcome, as_json: bool) -> None:
         print(json.dumps({**asdict(outcome), "written": [str(path) for path in outcome.written]}))
         return
     changes = sum(path.suffix == ".md" for path in outcome.written)
-    print(f"{outcome.messages} new messages read, {outcome.items} items in all, {changes} pages changed")
+    print(f"new messages: {outcome.messages}; items in all: {outcome.items}; pages changed: {changes}")
 
 
 def _print_items(store: Store, options: argparse.Namespace) -> None:
