@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Final
 
 from coditect import __version__
-from coditect.errors import CoditectError
+from coditect.ending import finish
 
 # verb -> (module, what it is for)
 VERBS: Final = {
@@ -37,20 +35,7 @@ def main() -> None:
 
 def call(words: Sequence[str]) -> int:
     """Run one command line; its exit code."""
-    try:
-        code = _dispatch(words)
-        sys.stdout.flush()
-    except CoditectError as error:
-        print(error.render(), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
-    except BrokenPipeError:
-        # The reader (a pager, head) has seen enough. Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
-    return code
+    return finish(lambda: _dispatch(words))
 
 
 def _dispatch(words: Sequence[str]) -> int:

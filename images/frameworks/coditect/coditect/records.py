@@ -85,7 +85,7 @@ def read_fields(record: Record) -> Fields:
     """Claude Code's transcripts (`{"type": ..., "message": {...}}`) and plain exports (`{"role", "content"}`)."""
     inner = record.get("message")
     message: Record = inner if isinstance(inner, dict) else record
-    blocks = list(_blocks(message.get("content")))
+    blocks = list(read_blocks(message.get("content")))
     return Fields(
         role=_text(message.get("role")) or _text(record.get("role")) or _text(record.get("type")),
         kind=_kind(record, blocks),
@@ -114,7 +114,7 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _blocks(content: object) -> Iterator[Record]:
+def read_blocks(content: object) -> Iterator[Record]:
     """The content blocks of a message; plain text is one block."""
     if isinstance(content, str):
         yield {"type": "text", "text": content}
@@ -149,7 +149,7 @@ def _block_texts(block: Record) -> Iterator[str]:
     if block.get("type") == "tool_use":
         yield from _leaves(block.get("input"))
     if block.get("type") == "tool_result":
-        for part in _blocks(block.get("content")):
+        for part in read_blocks(block.get("content")):
             yield _text(part.get("text"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from coditect.records import Record, message_id, parse_record, read_time
+from coditect.records import Record, message_id, parse_record, read_blocks, read_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def read_message(line: bytes) -> Message | None:
     if role not in ("user", "assistant", "tool") or record.get("isMeta") or record.get("isCompactSummary"):
         return None
     content = inner if isinstance(inner, str) else message.get("content")
-    blocks = list(_blocks(content))
+    blocks = list(read_blocks(content))
     return Message(
         line=line,
         role=role,
@@ -74,17 +74,6 @@ def read_message(line: bytes) -> Message | None:
 
 def _first_text(*values: object) -> str:
     return next((value for value in values if isinstance(value, str) and value), "")
-
-
-def _blocks(content: object) -> Iterator[Record]:
-    if isinstance(content, str):
-        yield {"type": "text", "text": content}
-    elif isinstance(content, list):
-        for block in content:
-            if isinstance(block, dict):
-                yield block
-            elif isinstance(block, str):
-                yield {"type": "text", "text": block}
 
 
 def _prose(blocks: list[Record]) -> str:
@@ -111,7 +100,7 @@ def _results(role: str, message: Record, blocks: list[Record]) -> Iterator[Resul
         if block.get("type") == "tool_result":
             flag = block.get("is_error")
             failed = flag if isinstance(flag, bool) else None
-            yield Result(_first_text(block.get("tool_use_id")), failed, _ends(list(_blocks(block.get("content")))))
+            yield Result(_first_text(block.get("tool_use_id")), failed, _ends(list(read_blocks(block.get("content")))))
 
 
 def _ends(blocks: list[Record]) -> str:

@@ -11,7 +11,8 @@ import os
 import sqlite3
 import sys
 
-from coditect.errors import CoditectError, StoreError, UsageError
+from coditect.ending import finish
+from coditect.errors import StoreError, UsageError
 from coditect.store import find_store
 
 TYPE_CHECKING = False
@@ -66,20 +67,7 @@ def main() -> None:
 
 def call(words: Sequence[str]) -> int:
     """Answer one command line; its exit code."""
-    try:
-        code = answer(words)
-        sys.stdout.flush()
-    except CoditectError as error:
-        print(error.render(), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader (a pager, head) has seen enough. Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    return code
+    return finish(lambda: answer(words))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
