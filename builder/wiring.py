@@ -241,7 +241,9 @@ def look_at_workstation(directory: Path, environment: Mapping[str, str], *, insi
     if found is None or len(found) != 1:
         return None
     asks = inside and found[0].state == "running"
-    written = look_at_output(environment, found[0].id, ["cat", READY_FILE]) if asks else None
+    written = look_at_output(environment, found[0].id, ["cat", READY_FILE]) if asks else b""
+    if written is None:
+        return None
     return describe_container(found[0], parse_phases(written) if written else {})
 
 

@@ -13,9 +13,10 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from builder.adapters.clock import wait_for
 from builder.adapters.engine.host import find_host
 from builder.adapters.engine.views import container_view
-from builder.errors import EngineError
+from builder.errors import EngineError, NotReadyError
 
 if TYPE_CHECKING:
     from builder.model import ContainerView
@@ -53,14 +54,23 @@ def look_at_output(environment: Mapping[str, str], container: str, argv: Sequenc
         order = {"AttachStdout": True, "Tty": True, "Cmd": list(argv)}
         execution = json.loads(_ask(environment, "POST", f"/containers/{container}/exec", order))["Id"]
         output = _ask(environment, "POST", f"/exec/{execution}/start", {"Tty": True})
-        ended = json.loads(_ask(environment, "GET", f"/exec/{execution}/json"))
-        return output if ended["ExitCode"] == 0 else None
+        return output if _wait_code(environment, execution) == 0 else None
     except _NOT_HERE:
         return None
 
 
+def _wait_code(environment: Mapping[str, str], execution: str) -> int:
+    """The stream can end a moment before the engine has written the code down."""
+
+    def look() -> int | None:
+        answer = json.loads(_ask(environment, "GET", f"/exec/{execution}/json"))
+        return None if answer["Running"] or answer["ExitCode"] is None else int(answer["ExitCode"])
+
+    return wait_for("the exit code of a command", look, deadline_s=ANSWER_S, interval_s=0.01)
+
+
 # Not swallowed: the caller asks again through the SDK, and that answer says why.
-_NOT_HERE: Final = (EngineError, OSError, HTTPException, ValueError, KeyError, TypeError)
+_NOT_HERE: Final = (EngineError, NotReadyError, OSError, HTTPException, ValueError, KeyError, TypeError)
 
 
 def _ask(environment: Mapping[str, str], method: str, path: str, order: Mapping[str, object] | None = None) -> bytes:

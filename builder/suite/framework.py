@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BUNDLED: Final = "coditect"
 SERVICE: Final = "ingest"
+PLAY_S: Final = 60.0  # several programs and restic's slow key, without a word, on a busy machine
 LOOK: Final = "devbox verify --only framework"
 
 
@@ -75,7 +76,7 @@ def find_framework(resolved: Resolved) -> ResolvedTool | None:
 
 def _play(subject: Subject, script: str, given: str = FIXTURE) -> str:
     """Stdout of a shell script that finds the text `given` in the file of that name, in a folder that goes again."""
-    done = subject.run("sh", "-c", PLAYGROUND + script, stdin=given.encode())
+    done = subject.run("sh", "-c", PLAYGROUND + script, stdin=given.encode(), patience_s=PLAY_S)
     if done.code != 0:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()
         raise CheckFailure(f"`{script.strip()}` to succeed", f"exit code {done.code}: {said[-300:]}", LOOK)
@@ -138,7 +139,7 @@ coditect checkpoint restore first --discard >/dev/null 2>&1
         raise CheckFailure("the notes as they were at the checkpoint", found or "other notes", LOOK)
 
 
-@case("framework.backup", "coditect brings back a backup of the memory")
+@case("framework.backup", "coditect brings back a backup of the memory", deadline_s=PLAY_S)
 def backup(subject: Subject) -> None:
     script = """
 export XDG_CONFIG_HOME="$folder/config" XDG_CACHE_HOME="$folder/cache" # the password of this backup, and restic's cache
@@ -174,7 +175,7 @@ def claude(subject: Subject) -> None:
 @case("framework.ingest", "sessions are read in the background, unless devbox.yaml says no")
 def ingest(subject: Subject) -> str:
     if SERVICE in subject.resolved.runtime.environment.get("DEVBOX_OFF", "").split():
-        running = subject.run("pgrep", "-x", "ingest|inotifywait", root=True)
+        running = subject.run("pgrep", "-x", "ingest", root=True)
         if running.code == 0:
             raise CheckFailure("no background service", "it runs", "devbox up --recreate")
         return "off, by devbox.yaml"

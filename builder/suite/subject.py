@@ -81,10 +81,10 @@ class Subject:
         """testinfra, as root."""
         return self.memo.get("root", lambda: open_host(self.engine, self.container.id))
 
-    def run(self, *argv: str, root: bool = False, stdin: bytes = b"") -> ExecResult:
-        """Run a command inside. Raises EngineError when the container does not run or the command hangs."""
+    def run(self, *argv: str, root: bool = False, stdin: bytes = b"", patience_s: float = EXEC_S) -> ExecResult:
+        """Run a command inside. Raises EngineError when the container does not run or the command is silent so long."""
         user, env = ("root", {}) if root else (self.user, login_environment(self.user))
-        return self.engine.run(self.container.id, argv, user=user, env=env, stdin=stdin, timeout_s=EXEC_S)
+        return self.engine.run(self.container.id, argv, user=user, env=env, stdin=stdin, timeout_s=patience_s)
 
     def output(self, *argv: str, root: bool = False) -> str:
         """Stdout of a command that must succeed; its failure is the check's."""

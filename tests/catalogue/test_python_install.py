@@ -58,9 +58,20 @@ def test_only_pins_by_hash_are_taken_at_their_word(
     assert (script["find_pinned"](tmp_path, "constraints.txt") is not None) is taken
 
 
-def test_a_folder_is_a_wheel_only_when_it_holds_one(script: Mapping[str, Callable[..., Any]], tmp_path: Path) -> None:
-    assert script["find_wheel"](tmp_path) is None
+def test_one_wheel_is_taken_none_or_two_are_refused(script: Mapping[str, Callable[..., Any]], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="0 wheels"):
+        script["find_wheel"](tmp_path)
     wheel = make_wheel(tmp_path, {})
     assert script["find_wheel"](tmp_path) == wheel
     (tmp_path / "other-1.0-py3-none-any.whl").write_bytes(b"")
-    assert script["find_wheel"](tmp_path) is None
+    with pytest.raises(SystemExit, match="2 wheels"):
+        script["find_wheel"](tmp_path)
+
+
+def test_a_project_with_an_old_wheel_beside_it_is_a_project(
+    script: Mapping[str, Callable[..., Any]], tmp_path: Path
+) -> None:
+    make_wheel(tmp_path, {})
+    assert not script["is_project"](tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    assert script["is_project"](tmp_path)
