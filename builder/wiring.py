@@ -10,7 +10,8 @@ import functools
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -93,14 +94,29 @@ def find_settings(config: Config, facts: HostFacts) -> NetworkSettings:
     mirrors = config.mirrors
     ca = expand_path(config.ca_bundle, facts) if config.ca_bundle else None
     apt = {"debian": mirrors.apt.debian, "ubuntu": mirrors.apt.ubuntu}
+    trusted = found.pip_index.get("trusted-host", "").split()
+    index = _choose_index(mirrors.pypi, trusted) if mirrors.pypi else {}
+    # The machine's other indexes stay beside the chosen one, and so do the hosts that it trusts.
+    named = " ".join(dict.fromkeys((*trusted, *index["trusted-host"].split()))) if "trusted-host" in index else None
+    variables = {"PIP_INDEX_URL": mirrors.pypi, "PIP_TRUSTED_HOST": named, "PIP_CERT": ca}
     return replace(
         found,
         ca_bundle=read_ca(Path(ca), "ca_bundle of devbox.yaml") if ca else found.ca_bundle,
         npm_registry=mirrors.npm or found.npm_registry,
-        pip_index={"index-url": mirrors.pypi} if mirrors.pypi else found.pip_index,
-        pip={name: value for name, value in {"PIP_INDEX_URL": mirrors.pypi, "PIP_CERT": ca}.items() if value},
+        pip_index=index or found.pip_index,
+        pip={name: value for name, value in variables.items() if value},
         apt_mirrors={name: url for name, url in apt.items() if url},
     )
+
+
+def _choose_index(url: str, trusted: Sequence[str]) -> dict[str, str]:
+    """Settings of pip for this index alone. pip takes one by plain http only when its host is named as trusted."""
+    parts = urllib.parse.urlsplit(url)
+    host = parts.hostname or ""
+    names = [word for word in trusted if word.lower() in (host, f"{host}:{parts.port}")]
+    if parts.scheme == "http":
+        names = names or [host]
+    return {"index-url": url, "trusted-host": " ".join(names)} if names else {"index-url": url}
 
 
 def connect(environment: Mapping[str, str]) -> Engine:

@@ -153,13 +153,18 @@ def _words(value: str) -> str:
 
 
 def _pip_index(pip: Mapping[str, str]) -> dict[str, str]:
-    """Where pip finds packages, as far as a build stage can reach it: what lies on this machine's disk is left out."""
+    """Where pip finds packages, as far as a build stage can reach it: what lies on this machine's disk is left out, and
+    so is an index on loopback, which is the step's own there."""
     found: dict[str, str] = {}
     for key in PIP_INDEX:
-        words = [word for word in pip.get(key, "").split() if not word.startswith(("file:", "/", "."))]
+        words = [word for word in pip.get(key, "").split() if not (_is_on_disk(word) or _is_loopback(word))]
         if words:
             found[key] = " ".join(words)
     return found
+
+
+def _is_on_disk(index: str) -> bool:
+    return index.startswith(("file:", "/", "."))
 
 
 def _is_loopback(url: str) -> bool:

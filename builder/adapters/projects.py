@@ -1,6 +1,6 @@
 """Python projects that a build takes in: a folder of this machine, a revision of a Git repository, a wheel.
 
-Owns the reading, and of the cache `commits/<key>/` and `wheels/<sha256>/`. What of a folder is wanted is said by
+Owns the reading, and of the cache `commits/<key>/` and `kept/<key>/`. What of a folder is wanted is said by
 `core.projects`; git runs as the person, with their credentials, and never inside a build.
 """
 
@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -55,10 +56,22 @@ def read_project(folder: Path) -> RenderedTree:
 
 
 def stamp_project(path: Path) -> list[str]:
-    """Name, size and time of a wheel, or of each wanted file of a folder: tells that nothing changed since."""
+    """Name, size and time of a wheel, or of each wanted file of a folder: tells that nothing changed since.
+
+    No more than a project may have: one with more is refused when it is read.
+    """
     files = _wanted_files(path, path) if path.is_dir() else iter((path,) if path.is_file() else ())
-    states = ((file, file.stat()) for file in files)
-    return [f"{file} {state.st_size} {state.st_mtime_ns} {state.st_mode}" for file, state in states]
+    return [_stamp(file) for file in islice(files, MAX_FILES + 1)]
+
+
+def _stamp(file: Path) -> str:
+    try:
+        state = file.stat()
+    except FileNotFoundError:  # an editor's, gone since the folder was listed
+        return f"{file} gone"
+    except OSError as error:
+        raise cannot("read", file, error) from error
+    return f"{file} {state.st_size} {state.st_mtime_ns} {state.st_mode}"
 
 
 def _wanted_files(folder: Path, root: Path) -> Iterator[Path]:
@@ -95,10 +108,16 @@ def find_wheel_digest(wheel: Path) -> str:
 
 
 def keep_wheel(wheel: Path, digest: str, cache: Path) -> Path:
-    """A folder that holds this wheel alone, as it was when it had `digest`."""
-    final = cache / "wheels" / digest
-    if (final / wheel.name).is_file():
-        return final
+    """A folder that holds this wheel alone, as it was when it had `digest`.
+
+    The name counts as well: pip reads the version and what the wheel fits from it.
+    """
+    final = cache / "kept" / hashlib.sha256(f"{digest}\n{wheel.name}".encode()).hexdigest()
+    if final.is_dir():
+        kept = final / wheel.name
+        if kept.is_file() and sha256_of(kept) == digest:
+            return final
+        shutil.rmtree(final)  # a file of the cache that rotted is kept anew
     with temporary(cache) as work:
         shutil.copyfile(wheel, work / wheel.name)
         if sha256_of(work / wheel.name) != digest:

@@ -21,6 +21,25 @@ def test_an_index_of_devbox_yaml_takes_the_place_of_the_machines(monkeypatch: py
 
 
 @pytest.mark.parametrize(
+    ("index", "in_a_build", "on_this_machine"),
+    [
+        ("https://mine.example/simple", "mine.example", "more.example mine.example next.example:8443"),
+        ("https://next.example:8443/simple", "next.example:8443", "more.example mine.example next.example:8443"),
+        ("https://next.example/simple", None, None),
+        ("http://plain.example:8080/", "plain.example", "more.example mine.example next.example:8443 plain.example"),
+    ],
+)
+def test_an_index_of_devbox_yaml_is_trusted_as_the_machine_does_and_by_plain_http(
+    monkeypatch: pytest.MonkeyPatch, index: str, in_a_build: str | None, on_this_machine: str | None
+) -> None:
+    monkeypatch.setenv("PIP_TRUSTED_HOST", "more.example mine.example next.example:8443")
+    asked = parse_config(f"mirrors: {{pypi: '{index}'}}", file="devbox.yaml", defaults=FACTS)
+    found = find_settings(asked, FACTS)
+    assert found.pip_index.get("trusted-host") == in_a_build
+    assert found.pip.get("PIP_TRUSTED_HOST") == on_this_machine
+
+
+@pytest.mark.parametrize(
     ("config", "file", "seen"),
     [
         ("framework: {path: ./tools}", "tools/cli.py", True),

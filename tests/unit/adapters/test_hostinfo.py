@@ -85,6 +85,15 @@ def test_an_index_on_this_machines_disk_is_not_handed_on(tmp_path: Path, etc: Pa
     assert settings.pip_index == {"extra-index-url": "https://more.example/simple", "trusted-host": "more.example"}
 
 
+def test_an_index_on_loopback_is_not_handed_on(tmp_path: Path, etc: Path) -> None:
+    (etc / "pip.conf").write_text(
+        "[global]\nindex-url = http://127.0.0.1:3141/simple\nextra-index-url = http://localhost/simple\n"
+        "  https://more.example/simple\ntrusted-host = localhost:3141\n"
+    )
+    settings = find_network_settings(environ={"HOME": str(tmp_path)}, etc=etc)
+    assert settings.pip_index == {"extra-index-url": "https://more.example/simple"}
+
+
 def test_variables_win_over_files(tmp_path: Path, etc: Path) -> None:
     (etc / "pip.conf").write_text("[global]\nindex-url = https://old.example/simple\n")
     environ = {

@@ -95,6 +95,29 @@ def test_a_stamp_changes_with_a_file_that_is_wanted_and_with_no_other(project: P
     assert stamp_project(project / "nowhere") == []
 
 
+def test_a_stamp_takes_in_a_file_that_goes_meanwhile(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [project / "pyproject.toml", project / "gone"]
+    monkeypatch.setattr("builder.adapters.projects._wanted_files", lambda folder, root: iter(found))
+    assert stamp_project(project)[1] == f"{project / 'gone'} gone"
+
+
+def test_a_stamp_ends_where_a_project_is_too_large(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.adapters.projects.MAX_FILES", 1)
+    assert len(stamp_project(project)) == 2
+
+
+def test_a_wheel_is_kept_by_its_name_too_and_made_good_when_it_rotted(tmp_path: Path) -> None:
+    wheel, other = tmp_path / "tools-1.0-py3-none-any.whl", tmp_path / "tools-1.1-py3-none-any.whl"
+    wheel.write_bytes(b"one")
+    other.write_bytes(b"one")
+    digest = find_wheel_digest(wheel)
+    folder = keep_wheel(wheel, digest, tmp_path / "cache")
+    assert [path.name for path in keep_wheel(other, digest, tmp_path / "cache").iterdir()] == [other.name]
+    (folder / wheel.name).write_bytes(b"rotten")
+    assert keep_wheel(wheel, digest, tmp_path / "cache") == folder
+    assert (folder / wheel.name).read_bytes() == b"one"
+
+
 def test_a_wheel_is_kept_as_it_was_when_it_was_looked_at(tmp_path: Path) -> None:
     wheel = tmp_path / "tools-1.0-py3-none-any.whl"
     wheel.write_bytes(b"one")

@@ -2,7 +2,7 @@
 
 CoditectError            1  anything foreseeable without a code of its own
 ├── UsageError           2  the command line, or a file that a person wrote
-├── StoreError           3  the store is damaged, locked, or not there
+├── StoreError           3  the store is damaged, locked, or not there; any file that cannot be used
 ├── StepsFailedError     4  `coditect run`: a step failed
 ├── ToolMissingError     5  git or restic is not installed, or refused
 └── RefusedError         6  going on would lose something, and nobody said yes

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
+from coditect.moments import in_calendar, read_iso
+
 Record = Mapping[str, Any]
 
 
@@ -97,17 +99,26 @@ def read_fields(record: Record) -> Fields:
     )
 
 
+# Not even in ns; an integer beyond may be too large for a float.
+_NO_MOMENT: Final = 1e21
+
+
 def read_time(value: object) -> float | None:
-    """ISO 8601 (without a zone: UTC), or a number of seconds or milliseconds since 1970."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return value / 1000 if value > 1e11 else float(value)
-    if not isinstance(value, str):
+    """ISO 8601 (without a zone: UTC), or a number since 1970: of seconds, ms, µs or ns, as its size tells.
+
+    None for what is no moment of the years 1 to 9999.
+    """
+    if isinstance(value, str):
+        try:
+            moment = read_iso(value)
+        except ValueError:
+            return None
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)).timestamp()
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _NO_MOMENT:
+        seconds = value / (1 if value <= 1e11 else 1e3 if value <= 1e14 else 1e6 if value <= 1e17 else 1e9)
+    else:
         return None
-    try:
-        moment = datetime.datetime.fromisoformat(value.replace("Z", "+00:00").strip())
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)).timestamp()
+    return seconds if in_calendar(seconds) else None
 
 
 def _text(value: object) -> str:
@@ -154,12 +165,13 @@ def _block_texts(block: Record) -> Iterator[str]:
 
 
 def _leaves(value: object) -> Iterator[str]:
-    """Every text inside the arguments of a tool."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _leaves(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _leaves(item)
+    """Every text inside the arguments of a tool, in order. No recursion: JSON may be nested deeper than Python goes."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict):
+            waiting += reversed(item.values())
+        elif isinstance(item, list):
+            waiting += reversed(item)

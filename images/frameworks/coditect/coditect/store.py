@@ -20,6 +20,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import sys
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -28,6 +29,13 @@ from coditect.errors import StoreError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Final
+
+# Files in the storage. Who needs several takes them in this order, and that of the memory last.
+KNOWLEDGE_LOCK: Final = ".knowledge.lock"
+STORE_LOCK: Final = ".lock"
+SEARCH_LOCK: Final = ".search.lock"
+LOCKS: Final = (KNOWLEDGE_LOCK, STORE_LOCK, SEARCH_LOCK)
 
 
 class Store:
@@ -36,7 +44,7 @@ class Store:
     __slots__ = ("root",)
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = root.absolute()  # the URI of a file needs it
 
     @property
     def storage(self) -> Path:
@@ -71,7 +79,7 @@ class Store:
         if not self.index.exists():
             return 0
         try:
-            with closing(sqlite3.connect(f"file:{self.index}?mode=ro", uri=True, timeout=30)) as database:
+            with closing(sqlite3.connect(f"{self.index.as_uri()}?mode=ro", uri=True, timeout=30)) as database:
                 row = database.execute("SELECT value FROM meta WHERE key = 'committed'").fetchone()
         except sqlite3.DatabaseError as error:
             hint = "restore a backup, or move the file away and ingest again"
@@ -79,23 +87,32 @@ class Store:
         return int(row[0]) if row else 0
 
     @contextmanager
-    def locked(self, purpose: str) -> Iterator[None]:
-        """Alone among writers of this store until the end of the block; waits for its turn.
+    def locked(self, purpose: str, name: str = STORE_LOCK) -> Iterator[None]:
+        """Alone among writers of this store until the end of the block; waits for its turn, and says for whom.
 
-        A kernel lock: it ends with the process that holds it, however that ends.
+        A kernel lock: it ends with the process that holds it, however that ends. `name` is one of LOCKS.
         """
         self.storage.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.storage / ".lock").open("a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with (self.storage / name).open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "another run"
+                print(f"waiting for {holder}", file=sys.stderr, flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
             file.truncate(0)
-            file.write(f"{os.getpid()} {purpose}\n")
+            file.write(f"process {os.getpid()}: {purpose}\n")
             file.flush()
-            yield
+            try:
+                yield
+            finally:
+                file.truncate(0)
 
 
 def find_store(given: str | None, environment: Mapping[str, str]) -> Store:
     """`--store`, else CODITECT_STORE, else coditect below the user's data folder (XDG)."""
     if chosen := given or environment.get("CODITECT_STORE"):
-        return Store(Path(chosen).expanduser().absolute())
+        return Store(Path(chosen).expanduser())
     data = environment.get("XDG_DATA_HOME") or "~/.local/share"
     return Store(Path(data).expanduser() / "coditect")

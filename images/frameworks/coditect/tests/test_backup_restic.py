@@ -6,6 +6,7 @@ restic takes half a second to open a repository: one snapshot serves all tests.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import stat
@@ -19,9 +20,12 @@ from checkpoint_stores import isolate, message, write_messages
 
 from coditect.backups.settings import password_path
 from coditect.cli import call
-from coditect.store import Store
+from coditect.store import LOCKS, Store
 
 pytestmark = pytest.mark.skipif(shutil.which("restic") is None, reason="restic is not installed")
+
+# A pattern, an address with marks and escapes, and a byte that is no UTF-8.
+NAME = os.fsdecode(b"my [store] *?#%41\xff")
 
 Contents = dict[str, tuple[int, bytes]]
 
@@ -43,9 +47,9 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stored]:
     folder = tmp_path_factory.mktemp("restic")
     with pytest.MonkeyPatch.context() as patch:
         isolate(patch.setenv, patch.delenv, folder)
-        patch.setenv("CODITECT_STORE", str(folder / "my [store] *"))
+        store = Store(folder / NAME)
+        patch.setenv("CODITECT_STORE", str(store.root))
         patch.setenv("CODITECT_BACKUP", str(folder / "repository"))
-        store = Store(folder / "my [store] *")
         _fill(store)
         with closing(sqlite3.connect(store.index)) as reader, pytest.MonkeyPatch.context() as streams:
             # It keeps the journal: not all is in the main file yet.
@@ -80,6 +84,8 @@ def _fill(store: Store) -> None:
     store.search.write_bytes(b"derived")
     (store.root / "before-restore-2020").mkdir()
     (store.root / ".restore-killed").mkdir()
+    for name in LOCKS:
+        (store.storage / name).write_text("process 1: of another time\n")
 
 
 def read_contents(folder: Path) -> Contents:
@@ -87,7 +93,7 @@ def read_contents(folder: Path) -> Contents:
     found: Contents = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if name.startswith(("before-restore-", ".restore-")) or path.name.startswith((".lock", "search.")):
+        if name.startswith(("before-restore-", ".restore-")) or path.name.startswith("search.") or path.name in LOCKS:
             continue
         if path.suffix == ".sqlite":
             with closing(sqlite3.connect(path)) as database:
@@ -118,6 +124,13 @@ def test_what_is_restored_is_what_was_stored(stored: Stored, tmp_path: Path) -> 
     assert call(["checkpoint", "restore", "one", "--store", str(other.root)]) == 0
 
 
+def test_a_folder_whose_name_is_no_utf8_is_named_as_well_as_it_goes(
+    stored: Stored, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["restore", "--to", str(tmp_path / NAME)]) == 0
+    assert f"restored {tmp_path}/my [store] *?#%41?: " in capsys.readouterr().out
+
+
 def test_snapshots_are_listed_with_the_password_file_of_the_user(
     stored: Stored, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +138,7 @@ def test_snapshots_are_listed_with_the_password_file_of_the_user(
     monkeypatch.setenv("RESTIC_PASSWORD_FILE", "coditect/backup-password")
     assert call(["backup", "--list", "--json"]) == 0
     snapshots = json.loads(capsys.readouterr().out)
-    assert [one["store"] for one in snapshots] == [str(stored.store.root)]
+    assert [one["store"] for one in snapshots] == [os.fsencode(stored.store.root).decode(errors="replace")]
     assert f"snapshot {snapshots[0]['snapshot']}: " in stored.out
 
 
@@ -140,6 +153,7 @@ def test_a_store_is_only_replaced_when_told_and_then_moved_aside(
     assert b"precious" in store.messages.read_bytes()
     assert call([*words, "--yes", "--json"]) == 0
     moved = Path(json.loads(capsys.readouterr().out)["moved"])
+    assert not any((moved / "context-storage" / name).exists() for name in LOCKS)
     assert moved.parent == store.root
     assert b"precious" in (moved / "context-storage" / "unified_messages.jsonl").read_bytes()
     assert read_contents(store.root) == stored.contents

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from checkpoint_stores import isolate, message, write_messages
 
+from coditect.backups import unpacking
 from coditect.backups.settings import KEEP_DAYS, find_repository, make_password, password_path
 from coditect.backups.unpacking import check_store
 from coditect.cli import call
 from coditect.errors import StoreError, UsageError
-from coditect.store import Store
+from coditect.store import LOCKS, Store
 
 # Notes words and environment of each call, then does as the file named like its command says.
 SCRIPT = """#!/bin/sh
@@ -176,6 +180,32 @@ def test_the_store_is_locked_while_the_snapshot_is_taken(store: Store, tmp_path:
     assert call(["backup", "--to", "s3:host/bucket"]) == 0
     assert not (tmp_path / "free").exists()
     assert "unified_index.sqlite.backup" in (tmp_path / "seen").read_text().splitlines()
+
+
+def test_a_restore_holds_every_lock_while_it_moves_files(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(["checkpoint", "create", "one"])
+    fresh = Store(tmp_path / "fresh")
+    write_messages(fresh, [message("b")])
+    locks = [*(store.storage / name for name in LOCKS), store.memory / ".git" / "coditect.lock"]
+    with ExitStack() as files:
+        opened = [files.enter_context(path.open("a")) for path in locks]
+        free: list[str] = []
+        move = unpacking._move
+
+        def watch(path: Path, to: Path) -> None:
+            for file in opened:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    free.append(file.name)
+            move(path, to)
+
+        monkeypatch.setattr(unpacking, "_move", watch)
+        old = unpacking.put_in_place(fresh, store)
+    assert free == []
+    assert old
+    assert (old / "memory").is_dir()
 
 
 def test_without_restic_the_error_says_what_to_install(

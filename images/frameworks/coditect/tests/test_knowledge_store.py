@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from knowledge_stores import SAMPLE, append, called, edited, lines_of, pages, sp
 
 from coditect import cli
 from coditect.errors import StoreError
+from coditect.knowledge import collect
 from coditect.knowledge import extract as extracting
 from coditect.knowledge import pages as paging
 from coditect.knowledge.collect import Collection
@@ -66,7 +68,7 @@ MIXED = interleaved()
 def grow(store: Store, lines: list[bytes]) -> None:
     """New messages, and a run without its commit."""
     append(store, lines)
-    with closing(open_collection(store)) as collection:
+    with open_collection(store) as collection:
         read_on(collection, store)
         write_pages(store.memory / "knowledge", collection.items())
 
@@ -283,6 +285,49 @@ def test_a_damaged_database_is_named_with_what_to_do(store: Store) -> None:
     with pytest.raises(StoreError, match="cannot be read") as caught:
         extract(store)
     assert "delete the file" in caught.value.hint
+
+
+def test_a_database_that_is_in_use_is_not_to_be_deleted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(store, TALK)
+    extract(store)
+    append(store, [spoken("user", "Let's use TOML for settings.", 9)])
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *words, **more: connect(*words, **{**more, "timeout": 0}))
+    with closing(sqlite3.connect(store.storage / "knowledge.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="is locked") as caught:
+            extract(store)
+        assert caught.value.hint == "another run is at work: try again"
+        assert cli.call(["knowledge", "list", "--store", str(store.root)]) == 3
+    assert extract(store).messages == 1
+
+
+def test_items_of_older_rules_are_listed_as_such_until_the_next_run(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append(store, TALK)
+    extract(store)
+    monkeypatch.setattr(collect, "VERSION", "newer")
+    assert cli.call(["knowledge", "list", "--store", str(store.root)]) == 0
+    said = capsys.readouterr()
+    assert said.err == "these items are of older rules; run: coditect knowledge extract\n"
+    assert len(said.out.splitlines()) == 3
+    assert extract(store).messages == 3
+    assert cli.call(["knowledge", "list", "--store", str(store.root)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("time", [1e300, -1e300, float("inf")])
+def test_an_item_with_a_time_that_no_calendar_has_is_listed_without_a_day(
+    store: Store, capsys: pytest.CaptureFixture[str], time: float
+) -> None:
+    append(store, TALK[:1])
+    extract(store)
+    with closing(sqlite3.connect(store.storage / "knowledge.sqlite")) as database, database:
+        database.execute("UPDATE items SET time = ?", (time,))
+    capsys.readouterr()
+    assert cli.call(["knowledge", "list", "--store", str(store.root)]) == 0
+    assert capsys.readouterr().out.startswith("-     ")
 
 
 def test_list_prints_items_of_a_kind(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,12 +77,16 @@ def test_a_date_begins_in_local_time_and_ends_with_its_day() -> None:
     begin = datetime.datetime(2026, 1, 31).timestamp()
     assert read_moment("2026-01-31") == begin
     assert read_moment("2026-01-31", end=True) == begin + 86400
+    assert read_moment("20260131", end=True) == begin + 86400
     assert read_moment("2026-01-31T00:00:00Z") == 1769817600
+    assert read_moment("2026-01-31T01:00:00+0100") == 1769817600
 
 
-@pytest.mark.parametrize(
-    "text", ["", "yesterday", "7", "d", "-3d", "2026-13-01", "99999999999999999999d", "9999-12-31"]
-)
+def test_the_last_day_of_the_calendar_has_an_end(store: Store) -> None:
+    assert len(texts(store, "word", until="9999-12-31")) == 5
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "7", "d", "-3d", "2026-13-01", "2026-1-31", "99999999999999999999d"])
 def test_what_is_no_date_is_said(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_moment(text, end=True)

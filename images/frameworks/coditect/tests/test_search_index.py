@@ -221,6 +221,14 @@ def test_who_cannot_wait_for_the_lock_is_told(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
+def test_an_index_that_cannot_be_opened_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = make_store(tmp_path, ["one"])
+    store.search.unlink()
+    store.search.mkdir()
+    assert call(["index", "--store", str(tmp_path)]) == 3
+    assert f"error: {store.search}: the search index cannot be written: " in capsys.readouterr().err
+
+
 def test_the_verb_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = make_store(tmp_path, ["one", "two"])
     shutil.rmtree(store.storage)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from coditect.backups.restic import TAG, Restic
 from coditect.errors import StoreError
 from coditect.memory import Memory
+from coditect.store import LOCKS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ UNPACKED: Final = ".restore-"
 # A database is in the snapshot as the copy beside it; the search index, which can be made anew, not at all.
 LEFT_OUT: Final = (
     *("context-storage/*.sqlite", "context-storage/*.sqlite-wal", "context-storage/*.sqlite-shm"),
-    *("context-storage/*.sqlite-journal", "context-storage/.lock", "memory/.git/*.lock"),
+    *("context-storage/*.sqlite-journal", "memory/.git/*.lock", *(f"context-storage/{name}" for name in LOCKS)),
     *(f"{OLD_STORE}*", f"{UNPACKED}*"),
 )
 
@@ -81,8 +82,9 @@ def _copy_database(path: Path) -> Path:
     copy.unlink(missing_ok=True)
     copy.touch(mode=0o600)
     copy.chmod(path.stat().st_mode & 0o7777)
+    address = f"{path.as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source, closing(sqlite3.connect(copy)) as to:
+        with closing(sqlite3.connect(address, uri=True)) as source, closing(sqlite3.connect(copy)) as to:
             source.backup(to)
     except sqlite3.DatabaseError as error:
         copy.unlink()

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from coditect.backups.restic import TAG
 from coditect.backups.snapshot import COPY_SUFFIX, OLD_STORE, UNPACKED
 from coditect.errors import StoreError, UsageError
 from coditect.memory import Memory
-from coditect.store import Store
+from coditect.store import LOCKS, Store
 
 if TYPE_CHECKING:
     from coditect.backups.restic import Restic
@@ -67,9 +67,9 @@ def _check_database(path: Path) -> None:
 def put_in_place(fresh: Store, store: Store) -> Path | None:
     """Move what is in `fresh` to `store`, and what was there before into the folder that is returned.
 
-    The lock file stays where it is, or those who wait for it would wait for another file than those who come.
+    Lock files stay where they are, or those who wait for one would wait for another file than those who come.
     """
-    with store.locked("restore"):
+    with _alone(store):
         old = store.root / (OLD_STORE + datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S"))
         coming = {path.name for path in fresh.root.iterdir()}
         previous = list(_contents(store, coming))
@@ -82,10 +82,22 @@ def put_in_place(fresh: Store, store: Store) -> Path | None:
     return old if previous else None
 
 
+@contextmanager
+def _alone(store: Store) -> Iterator[None]:
+    """Among all who write into the store."""
+    memory = Memory(store)
+    with ExitStack() as held:
+        for name in LOCKS:
+            held.enter_context(store.locked("restore", name))
+        if memory.exists:
+            held.enter_context(memory.locked())
+        yield
+
+
 def _contents(store: Store, others: set[str]) -> Iterator[Path]:
     """What is moved as a whole: each file of the storage, the memory, and others at the top by name."""
     if store.storage.exists():
-        yield from (path for path in sorted(store.storage.iterdir()) if path.name != ".lock")
+        yield from (path for path in sorted(store.storage.iterdir()) if path.name not in LOCKS)
     for name in sorted({store.memory.name, *others} - {store.storage.name}):
         if (store.root / name).exists():
             yield store.root / name

@@ -10,7 +10,6 @@ import sqlite3
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from coditect.errors import StoreError
 from coditect.knowledge.items import Add, Change, Drop, Item, item_id, one_line
 from coditect.knowledge.messages import Message, read_message
 from coditect.knowledge.rules import VERSION, feed
@@ -35,24 +34,29 @@ CREATE TABLE IF NOT EXISTS runs (project TEXT, command TEXT, session TEXT, PRIMA
 
 
 class Collection:
-    """What has been extracted. Not safe for two writers at once: the caller holds the store's lock."""
+    """What has been extracted. Not safe for two writers at once: who changes it holds the lock of `extract`.
+
+    Every method may raise sqlite3.Error, which `open_collection` puts into words.
+    """
 
     def __init__(self, path: Path | str) -> None:
-        self.path = str(path)
         # Where the last line that was read starts, and the line: by it the next run knows the file again.
         self.last: tuple[int, bytes] | None = None
+        self._states: OrderedDict[str, State] = OrderedDict()
+        self._database = sqlite3.connect(str(path), timeout=30, isolation_level=None)
         try:
-            self._database = sqlite3.connect(self.path, isolation_level=None)
             self._database.executescript(_SCHEMA)
-            self._states: OrderedDict[str, State] = OrderedDict()
-            if self.meta("rules") != str(VERSION):
-                self.clear()
-        except sqlite3.DatabaseError as error:
-            hint = "delete the file: the next `coditect knowledge extract` makes it anew"
-            raise StoreError(f"the database cannot be read: {error}", where=self.path, hint=hint) from error
+        except BaseException:
+            self._database.close()
+            raise
 
     def close(self) -> None:
         self._database.close()
+
+    @property
+    def outdated(self) -> bool:
+        """Made by other rules than ours, or still empty: `clear` is due before messages are added."""
+        return self.meta("rules") != str(VERSION)
 
     def clear(self) -> None:
         """Forget everything; what the Markdown says stays where it is."""

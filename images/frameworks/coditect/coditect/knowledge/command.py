@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from contextlib import closing
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,7 +63,9 @@ def _print_items(store: Store, options: argparse.Namespace) -> None:
     if not (store.storage / DATABASE).exists():
         hint = "run `coditect knowledge extract` first"
         raise UsageError("nothing has been extracted yet", where=str(store.root), hint=hint)
-    with closing(open_collection(store)) as collection:
+    with open_collection(store) as collection:
+        if collection.outdated:
+            print("these items are of older rules; run: coditect knowledge extract", file=sys.stderr)
         items = [item for item in collection.items(options.kind) if _is_since(item, options.since)]
     if options.json:
         print(json.dumps([item.as_json() for item in items], indent=2, ensure_ascii=False))

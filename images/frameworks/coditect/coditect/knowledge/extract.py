@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -12,6 +12,7 @@ from coditect.knowledge.collect import Collection
 from coditect.knowledge.pages import write_pages
 from coditect.memory import Memory
 from coditect.records import message_id
+from coditect.store import KNOWLEDGE_LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,8 @@ class Outcome:
 
 def extract(store: Store, since: float | None = None) -> Outcome:
     """Read on from where the last run stopped. Raises StoreError."""
-    with _alone(store), closing(open_collection(store)) as collection:
+    # Alone among runs of this verb; ingest goes on meanwhile, since it only adds to the messages.
+    with store.locked("knowledge extract", KNOWLEDGE_LOCK), open_collection(store) as collection:
         count = read_on(collection, store)
         items = list(collection.items())
         memory = Memory(store)
@@ -53,20 +55,25 @@ def extract(store: Store, since: float | None = None) -> Outcome:
 
 
 @contextmanager
-def _alone(store: Store) -> Iterator[None]:
-    """Among runs of this verb; ingest goes on meanwhile, since it only adds to the messages."""
-    store.storage.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (store.storage / ".knowledge.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def open_collection(store: Store) -> Collection:
-    return Collection(store.storage / DATABASE)
+def open_collection(store: Store) -> Iterator[Collection]:
+    """Until the end of the block. Raises StoreError for what SQLite says meanwhile."""
+    path = store.storage / DATABASE
+    try:
+        with closing(Collection(path)) as collection:
+            yield collection
+    except sqlite3.OperationalError as error:
+        locked = "locked" in str(error)
+        hint = "another run is at work: try again" if locked else "see that there is room, and the right to write"
+        raise StoreError(f"the database cannot be used: {error}", where=str(path), hint=hint) from error
+    except sqlite3.Error as error:
+        hint = "delete the file: the next `coditect knowledge extract` makes it anew"
+        raise StoreError(f"the database cannot be read: {error}", where=str(path), hint=hint) from error
 
 
 def read_on(collection: Collection, store: Store) -> int:
     """Messages read: those between what the collection knows and what the store has committed."""
+    if collection.outdated:
+        collection.clear()
     end = store.committed()
     if end and not store.messages.exists():
         raise StoreError("the messages file is missing", where=str(store.messages), hint="restore a backup")

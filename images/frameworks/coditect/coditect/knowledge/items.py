@@ -8,6 +8,8 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Union
 
+from coditect.moments import in_calendar
+
 KINDS: Final = ("decision", "pattern", "question", "fix")
 LONGEST: Final = 240
 
@@ -33,8 +35,8 @@ class Item:
 
     @property
     def day(self) -> str:
-        """UTC, so that every machine writes the same page."""
-        if self.time is None:
+        """UTC, so that every machine writes the same page; "" without a time, and for one that no calendar has."""
+        if self.time is None or not in_calendar(self.time):
             return ""
         return datetime.datetime.fromtimestamp(self.time, datetime.timezone.utc).strftime("%Y-%m-%d")
 

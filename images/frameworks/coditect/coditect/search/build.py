@@ -62,10 +62,10 @@ def update(store: Store, *, rebuild: bool = False, progress: Progress | None = N
 def update_locked(store: Store, *, rebuild: bool = False, progress: Progress | None = None) -> Outcome:
     """The same, for who holds the lock already."""
     committed = store.committed()
-    reason = "asked to" if rebuild and store.search.exists() else _reason_to_rebuild(store, committed)
-    if reason:
-        remove_index(store)
     try:
+        reason = "asked to" if rebuild and store.search.exists() else _reason_to_rebuild(store, committed)
+        if reason:
+            remove_index(store)
         with open_to_write(store) as database:
             return _bring_up_to_date(store, database, committed, reason, progress)
     except sqlite3.DatabaseError as error:

@@ -6,7 +6,6 @@ before a parser of options would be loaded. What few queries need is imported by
 
 from __future__ import annotations
 
-import io
 import os
 import sqlite3
 import sys
@@ -86,8 +85,6 @@ def answer(words: Sequence[str]) -> int:
     if "--help" in options or "-h" in options:
         print(HELP, end="")
         return 0
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show it all shows the rest
     store = find_store(options.get("--store"), os.environ)
     try:
         return _answer(store, options, query)

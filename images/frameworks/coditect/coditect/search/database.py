@@ -13,6 +13,8 @@ import sqlite3
 import zlib
 from contextlib import closing, contextmanager
 
+from coditect.store import SEARCH_LOCK
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +126,7 @@ def locked(store: Store, *, wait: bool = True) -> Iterator[bool]:
     A kernel lock: it ends with the process that holds it, however that ends.
     """
     store.storage.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (store.storage / ".search.lock").open("a") as file:
+    with (store.storage / SEARCH_LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -83,9 +83,13 @@ def read_moment(text: str, *, end: bool = False) -> float:
         return time.time() - int(count) * UNITS[unit]
     import datetime
 
+    from coditect.moments import read_iso
+
     try:
-        moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00").strip())
-        if end and len(text.strip()) == len("2026-01-31"):
+        moment = read_iso(text)
+        if end and len(text.strip()) <= len("2026-01-31"):
+            if moment.date() == datetime.date.max:
+                return float("inf")  # the calendar has no day after it
             moment += datetime.timedelta(days=1)
         return moment.timestamp()
     except (ValueError, OverflowError) as error:

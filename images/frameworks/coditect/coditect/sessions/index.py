@@ -6,13 +6,11 @@ still read after a writer was killed; with a rollback journal it could not.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from coditect.errors import StoreError
 
@@ -76,9 +74,8 @@ class Index:
     def __init__(self, path: Path, *, mode: str = "rw") -> None:
         """Open an index that is there; mode as in SQLite's URIs. Raises sqlite3.Error, StoreError."""
         self.path = path
-        self._database = sqlite3.connect(
-            f"file:{quote(os.fspath(path))}?mode={mode}", uri=True, timeout=30, isolation_level=None
-        )
+        address = f"{path.absolute().as_uri()}?mode={mode}"
+        self._database = sqlite3.connect(address, uri=True, timeout=30, isolation_level=None)
         self._execute = self._database.execute
         self._new_messages: dict[bytes, tuple[bytes, int, int, int, int]] = {}
         self._new_spellings: set[bytes] = set()
