@@ -83,6 +83,7 @@ def test_debian_11_says_that_its_python_is_older(new_workstation: NewWorkstation
     assert workstation.inside("python3", "--version").startswith("Python 3.9.")
     assert "VERSION_CODENAME=bullseye" in workstation.inside("cat", "/etc/os-release")
     assert workstation.inside("node", "--version").startswith("v18.")
+    workstation.ok("verify", "--only", "tooling,framework")  # the oldest Python, pip, git, SQLite and inotify-tools
 
 
 def test_debian_13_with_a_newer_node_and_the_claude_code_that_wants_it(new_workstation: NewWorkstation) -> None:
@@ -97,6 +98,7 @@ def test_debian_13_with_a_newer_node_and_the_claude_code_that_wants_it(new_works
     assert workstation.inside("node", "--version").startswith("v22.")
     assert workstation.inside("claude", "--version").startswith("2.1.330")
     assert workstation.inside("npm", "--version").strip()
+    workstation.ok("verify", "--only", "tooling,framework")
 
 
 def test_claude_code_that_the_chosen_node_cannot_run_is_refused(new_workstation: NewWorkstation) -> None:
