@@ -260,7 +260,7 @@ def up(
     recreate: Annotated[bool, typer.Option("--recreate", help="Make the container anew; volumes are kept.")] = False,
 ) -> None:
     """Build, start and wait until the desktop can be used."""
-    from builder.wiring import find_unchanged, take_fingerprint
+    from builder.shortcut import find_unchanged, take_fingerprint
 
     directory = options(context).directory
     fingerprint = take_fingerprint(directory, os.environ)
@@ -277,14 +277,15 @@ def up(
 
 
 def _print_up(status: Status, *, as_json: bool, changed: bool, seconds: float | None) -> None:
+    from builder.tasks.status import describe_summary, describe_unchanged
+
     if as_json:
         print_json(status)
-        return
-    if changed:
+    elif changed:
         say(f"{status.name} is ready" + (f", {seconds:.2f} s after its start" if seconds is not None else ""))
+        say(describe_summary(status))
     else:
-        say(f"{status.name} is up to date: nothing to do")
-    _print_status(status)
+        say(describe_unchanged(status))
 
 
 # -------------------------------------------------------------------------------------------------- look
@@ -293,20 +294,17 @@ def _print_up(status: Status, *, as_json: bool, changed: bool, seconds: float | 
 @app.command()
 def status(context: typer.Context, as_json: Json = False) -> None:
     """Show the workstation of this folder."""
+    from builder.tasks.status import describe_state
+
     found = _find_status(context, inside=as_json)
     if as_json:
         print_json(found)
-        return
-    if found.state == "absent":
-        say(f"{found.name} is not there; `devbox up` makes it")
-        return
-    state = "stopped" if found.state == "exited" else found.state
-    say(f"{found.name} is {state}" + (f" ({found.health})" if found.health != "none" else ""))
-    _print_status(found)
+    else:
+        say(describe_state(found))
 
 
 def _find_status(context: typer.Context, *, inside: bool) -> Status:
-    from builder.wiring import look_at_workstation
+    from builder.shortcut import look_at_workstation
 
     if seen := look_at_workstation(options(context).directory, os.environ, inside=inside):
         return seen
@@ -314,23 +312,6 @@ def _find_status(context: typer.Context, *, inside: bool) -> Status:
 
     with session(context) as ours:
         return read_status(ours, project_of(ours))
-
-
-WAYS = {
-    "web": "devbox open",
-    "vnc": "devbox open vnc, devbox password",
-    "ssh": "devbox shell",
-    "dev": "your dev server",
-}
-
-
-def _print_status(found: Status) -> None:
-    say()
-    for name, address in found.endpoints.items():
-        say(f"  {name:<8}  {address:<32}  {WAYS.get(name.partition('-')[0], '')}".rstrip())
-    say(f"  {'image':<8}  {found.image}")
-    for item in found.substitutions:
-        say(f"  {'instead':<8}  {item['what']}: {item['got']} in place of {item['wanted']} ({item['reason']})")
 
 
 @app.command("list")

@@ -368,22 +368,6 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerView:
-    """A container as the engine sees it, in our words."""
-
-    id: str
-    name: str
-    state: str  # created | running | exited | dead | paused | restarting
-    health: str  # healthy | unhealthy | starting | none
-    image: str
-    image_id: str
-    labels: Mapping[str, str]
-    ports: Mapping[int, int]  # container -> host
-    created: str
-    exit_code: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecResult:
     code: int
     stdout: bytes
@@ -401,18 +385,6 @@ class EngineVersion:
     storage: str  # overlay2
     rootless: bool
     host: str  # the address it was reached at
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageView:
-    id: str  # sha256:...
-    tags: tuple[str, ...]
-    digests: tuple[str, ...]  # name@sha256:..., empty for what was built or imported here
-    labels: Mapping[str, str]
-    size: int  # bytes
-    created: str  # RFC 3339
-    env: Mapping[str, str]
-    arch: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,12 @@
 """Puts the real adapters into a Context. Reads the environment, so that nothing below has to.
 
-The only module besides `cli` that knows adapters and tasks both. Adapters that are slow to import are imported when
-they are first needed: a verb that finds nothing to do never loads the Docker SDK.
+Besides `cli` and `shortcut` the only module that knows adapters and tasks both. Adapters that are slow to import are
+imported when they are first needed: `config` never loads the Docker SDK.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.adapters import clock
-from builder.adapters.assets import data_root, load_assets, stamp_assets
+from builder.adapters.assets import load_assets
 from builder.adapters.hostinfo import (
     NetworkSettings,
     find_folder,
@@ -38,9 +36,6 @@ if TYPE_CHECKING:
     from builder.suite.session import Wanted
     from builder.suite.subject import Subject
     from builder.tasks.doctor import HostLook
-    from builder.tasks.status import Status
-
-ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
 
 
 class RealClock:
@@ -135,40 +130,6 @@ def connect(environment: Mapping[str, str]) -> Engine:
     return BuildingEngine(find_host(environment))
 
 
-def take_fingerprint(directory: Path, environment: Mapping[str, str]) -> str:
-    """One hash over all that `up` reads, cheap to take: unchanged, the last plan still holds."""
-    digest = hashlib.sha256()
-    config = directory / CONFIG
-    digest.update(config.read_bytes() if config.is_file() else b"no config")
-    facts = [str(directory.resolve()), str(os.getuid()), str(os.getgid())]
-    engine = [f"{name}={environment.get(name, '')}" for name in ENGINE_VARIABLES]
-    code = [f"{path.name} {path.stat().st_mtime_ns}" for path in sorted(Path(__file__).parent.rglob("*.py"))]
-    for line in (*facts, *engine, *code, *stamp_assets(data_root()), *_stamp_framework(directory)):
-        digest.update(line.encode() + b"\n")
-    return digest.hexdigest()
-
-
-def _stamp_framework(directory: Path) -> list[str]:
-    """Name, size and time of every file of a framework that devbox.yaml takes from this machine's disk.
-
-    Read loosely: what is wrong in the file is told by the long way. Who names no framework pays nothing.
-    """
-    config = directory / CONFIG
-    text = config.read_bytes() if config.is_file() else b""
-    if b"framework" not in text:
-        return []
-    import yaml
-
-    try:
-        asked = yaml.safe_load(text)["framework"]
-        source = directory / Path(asked.get("path") or asked.get("wheel") or CONFIG).expanduser()
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, RuntimeError):
-        return []
-    from builder.adapters.projects import stamp_project
-
-    return stamp_project(source)
-
-
 def take_picture(port: int, password: Secret, file: Path) -> tuple[int, int]:
     """Log in by VNC, wait until the desktop is quiet, write a PNG; its size in pixels."""
     from builder.adapters.rfb import connect as connect_vnc
@@ -224,43 +185,6 @@ def open_subject(context: Context, image: str | None, *, repeat: int, cold: bool
         rendered = context.workspace.root / ".workstation"
         with open_running(engine, wanted, container, keys, rendered) as subject:
             yield subject
-
-
-def find_unchanged(directory: Path, fingerprint: str, environment: Mapping[str, str]) -> Status | None:
-    """The workstation, when nothing that `up` reads changed since it was made and it runs and is healthy.
-
-    One question to the engine over its socket, without the SDK. None sends `up` the long way.
-    """
-    from builder.adapters.engine_look import look_containers
-    from builder.core.labels import LABEL_SPEC
-    from builder.tasks.status import describe_container
-
-    state = Workspace(directory).load_state()
-    if not state.spec or state.fingerprint != fingerprint:
-        return None
-    found = look_containers(environment, f"{LABEL_SPEC}={state.spec}")
-    if found is None or len(found) != 1 or found[0].health != "healthy":
-        return None
-    return describe_container(found[0])
-
-
-def look_at_workstation(directory: Path, environment: Mapping[str, str], *, inside: bool) -> Status | None:
-    """The workstation made from this folder, whatever its devbox.yaml says by now; its phases with a look `inside`.
-
-    None sends `status` the long way.
-    """
-    from builder.adapters.engine_look import look_at_output, look_containers
-    from builder.core.labels import LABEL_WORKSPACE
-    from builder.tasks.status import READY_FILE, describe_container, parse_phases
-
-    found = look_containers(environment, f"{LABEL_WORKSPACE}={directory.resolve()}")
-    if found is None or len(found) != 1:
-        return None
-    asks = inside and found[0].state == "running"
-    written = look_at_output(environment, found[0].id, ["cat", READY_FILE]) if asks else b""
-    if written is None:
-        return None
-    return describe_container(found[0], parse_phases(written) if written else {})
 
 
 def look_at_host() -> HostLook:

@@ -7,20 +7,11 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from builder.adapters.installation import data_root
 from builder.core.projects import is_wanted
-from builder.errors import RenderError
 from builder.model import Assets, RenderedFile
 
-PACKAGE = Path(__file__).resolve().parents[1]
 DISTRIBUTION = "devbox-workstation"
-
-
-def data_root() -> Path:
-    """The folder that holds images/, templates/ and compose/: beside the package, or inside it once installed."""
-    for root in (PACKAGE.parent, PACKAGE / "data"):
-        if (root / "images" / "tools").is_dir() and (root / "templates").is_dir():
-            return root
-    raise RenderError("the data folders of devbox are missing", where=str(PACKAGE), hint="install devbox again")
 
 
 def load_assets(root: Path | None = None) -> Assets:
@@ -48,17 +39,6 @@ def load_assets(root: Path | None = None) -> Assets:
 def find_version() -> str:
     """Of the installed distribution."""
     return version(DISTRIBUTION)
-
-
-def stamp_assets(root: Path | None = None) -> list[str]:
-    """Name, size and time of every file: tells within a few milliseconds that nothing changed since the last look."""
-    root = root or data_root()
-    stamps = []
-    for folder in ("images", "templates", "compose"):
-        for path in _files(root / folder):
-            status = path.stat()
-            stamps.append(f"{path.relative_to(root)} {status.st_size} {status.st_mtime_ns} {status.st_mode}")
-    return stamps
 
 
 def _files(folder: Path) -> Iterator[Path]:

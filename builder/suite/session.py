@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builder.adapters.engine.client import Engine
-    from builder.model import Check, ContainerView, Keys, Plan, Resolved
+    from builder.model import Check, Keys, Plan, Resolved
     from builder.suite.throwaway import Running, Tweak
+    from builder.views import ContainerView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

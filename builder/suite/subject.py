@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from testinfra.host import Host
 
     from builder.adapters.engine.client import Engine
-    from builder.model import Check, ContainerView, ExecResult, Keys, Resolved, Substitution
+    from builder.model import Check, ExecResult, Keys, Resolved, Substitution
+    from builder.views import ContainerView
 
 PROBE: Final = "/usr/lib/devbox/probe"
 SERVICES: Final = "/usr/lib/devbox/services"

@@ -21,7 +21,8 @@ from builder.errors import EngineError, NotReadyError
 
 if TYPE_CHECKING:
     from builder.adapters.engine.client import Engine
-    from builder.model import ContainerView, Keys, Plan, Resolved, ServiceSpec
+    from builder.model import Keys, Plan, Resolved, ServiceSpec
+    from builder.views import ContainerView
 
 READY_FILE: Final = "/run/devbox/ready.json"
 START_S: Final = 60.0

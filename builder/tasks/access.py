@@ -10,8 +10,9 @@ from builder.tasks.lifecycle import find_running, find_workstation
 from builder.tasks.status import DOORS, make_endpoints
 
 if TYPE_CHECKING:
-    from builder.model import ContainerView, Keys, Secret
+    from builder.model import Keys, Secret
     from builder.tasks.interfaces import Context
+    from builder.views import ContainerView
 
 LOG_FOLDER: Final = "/run/devbox/log"
 TAKE_PASSWORD: Final = "/usr/lib/devbox/take-password"  # noqa: S105  # a program

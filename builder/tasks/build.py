@@ -17,23 +17,13 @@ from builder.core.plan import explain_difference, plain_name
 from builder.core.progress import AptProgress, count_instructions, map_steps
 from builder.core.projects import TREE
 from builder.errors import BuildError
-from builder.model import (
-    BuildEvent,
-    ImageView,
-    LogLine,
-    Note,
-    Plan,
-    ResolvedTool,
-    Step,
-    StepProgress,
-    TaskEnded,
-    TaskStarted,
-)
+from builder.model import BuildEvent, LogLine, Note, Plan, ResolvedTool, Step, StepProgress, TaskEnded, TaskStarted
 from builder.tasks.base import ensure_base
 from builder.tasks.prepare import Prepared, download_progress
 
 if TYPE_CHECKING:
     from builder.tasks.interfaces import Context
+    from builder.views import ImageView
 
 
 def build_image(context: Context, prepared: Prepared, *, previous: ImageView | None = None) -> bool:

@@ -15,11 +15,9 @@ from builder.model import (
     Assets,
     Base,
     BuildEvent,
-    ContainerView,
     EngineVersion,
     Event,
     ExecResult,
-    ImageView,
     Keys,
     PythonSource,
     RenderedTree,
@@ -32,6 +30,7 @@ from builder.model import (
 
 if TYPE_CHECKING:
     from builder.core.facts import HostFacts
+    from builder.views import ContainerView, ImageView
 
 Report = Callable[[Event], None]
 Progress = Callable[[int, int], None]  # done, total (0: unknown)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.errors import EngineError
-from builder.model import ContainerView, Note, TaskEnded, TaskStarted
+from builder.model import Note, TaskEnded, TaskStarted
 from builder.tasks.owner import refuse_other_folder
 from builder.tasks.up import wait_ready
 
 if TYPE_CHECKING:
     from builder.tasks.interfaces import Context
+    from builder.views import ContainerView
 
 STOP_GRACE_S = 10
 

@@ -8,8 +8,8 @@ from builder.core.labels import LABEL_WORKSPACE
 from builder.errors import EngineError
 
 if TYPE_CHECKING:
-    from builder.model import ContainerView
     from builder.tasks.interfaces import Context
+    from builder.views import ContainerView
 
 
 def refuse_other_folder(context: Context, container: ContainerView) -> None:

@@ -1,4 +1,7 @@
-"""`status`, `list` and the summary at the end of `up`: what there is, in one plain value per workstation."""
+"""`status`, `list` and the summary at the end of `up`: what there is, in one plain value per workstation, and in words.
+
+Read by `shortcut`: what it imports at its top must cost next to nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,19 @@ from builder.core.labels import LABEL_PREFIX, LABEL_WORKSPACE
 from builder.tasks.owner import refuse_other_folder
 
 if TYPE_CHECKING:
-    from builder.model import ContainerView
     from builder.tasks.interfaces import Context
+    from builder.views import ContainerView
 
 READY_FILE: Final = "/run/devbox/ready.json"
 EMPTY_PHASES: Final[Mapping[str, float]] = MappingProxyType({})
 # Ports inside the workstation, by the name of the door; a published port of another number is a dev server.
 DOORS: Final[Mapping[int, str]] = {5901: "vnc", 6080: "web", 2222: "ssh"}
+WAYS: Final[Mapping[str, str]] = {
+    "web": "devbox open",
+    "vnc": "devbox open vnc, devbox password",
+    "ssh": "devbox shell",
+    "dev": "your dev server",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +105,35 @@ def _read_phases(context: Context, container: ContainerView) -> dict[str, float]
 
 def parse_phases(written: str | bytes) -> dict[str, float]:
     return {phase: float(seconds) for phase, seconds in json.loads(written)["phases"].items()}
+
+
+# ---------------------------------------------------------------------------------------------------- in words
+
+
+def describe_unchanged(status: Status) -> str:
+    return f"{status.name} is up to date: nothing to do\n{describe_summary(status)}"
+
+
+def describe_state(status: Status) -> str:
+    if status.state == "absent":
+        return f"{status.name} is not there; `devbox up` makes it"
+    state = "stopped" if status.state == "exited" else status.state
+    health = f" ({status.health})" if status.health != "none" else ""
+    return f"{status.name} is {state}{health}\n{describe_summary(status)}"
+
+
+def describe_summary(status: Status) -> str:
+    """An empty line, then how to get in, and what it is made of."""
+    lines = [
+        "",
+        *(
+            f"  {name:<8}  {address:<32}  {WAYS.get(name.partition('-')[0], '')}".rstrip()
+            for name, address in status.endpoints.items()
+        ),
+        f"  {'image':<8}  {status.image}",
+        *(
+            f"  {'instead':<8}  {item['what']}: {item['got']} in place of {item['wanted']} ({item['reason']})"
+            for item in status.substitutions
+        ),
+    ]
+    return "\n".join(lines)

@@ -13,18 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from builder.core.labels import LABEL_PLAN, LABEL_SPEC
 from builder.errors import EngineError, NotReadyError, PortTakenError
-from builder.model import (
-    ContainerView,
-    ImageView,
-    Keys,
-    Note,
-    PhaseReached,
-    Plan,
-    ServiceSpec,
-    Substitution,
-    TaskEnded,
-    TaskStarted,
-)
+from builder.model import Keys, Note, PhaseReached, Plan, ServiceSpec, Substitution, TaskEnded, TaskStarted
 from builder.tasks.build import build_image
 from builder.tasks.owner import refuse_other_folder
 from builder.tasks.prepare import (
@@ -40,6 +29,7 @@ from builder.tasks.prepare import (
 
 if TYPE_CHECKING:
     from builder.tasks.interfaces import Context, Engine
+    from builder.views import ContainerView, ImageView
 
 PROBE: Final = "/usr/lib/devbox/probe"
 READY_DEADLINE_S: Final = 120

@@ -21,7 +21,7 @@ import pytest
 from builder.adapters.clock import wait_for
 from builder.adapters.engine.client import Engine, connect_engine
 from builder.adapters.rfb import VncClient, connect
-from builder.model import ContainerView, ImageView
+from builder.views import ContainerView, ImageView
 from tests.engine.base_image import base_image as base_image  # a fixture
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from builder.core.config import parse_config
-from builder.wiring import find_settings, take_fingerprint
+from builder.shortcut import take_fingerprint
+from builder.wiring import find_settings
 from tests.unit.core.builders import FACTS
 
 

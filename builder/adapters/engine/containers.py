@@ -29,7 +29,8 @@ from builder.core.labels import LABEL_WORKSPACE
 from builder.errors import EngineError
 
 if TYPE_CHECKING:
-    from builder.model import ContainerView, ServiceSpec
+    from builder.model import ServiceSpec
+    from builder.views import ContainerView
 
 
 class ContainerVerbs(Connection):

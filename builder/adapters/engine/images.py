@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import docker.errors
 
@@ -15,7 +15,10 @@ from builder.adapters.engine.connection import Connection
 from builder.adapters.engine.failures import answer_error
 from builder.adapters.engine.views import Json, image_view
 from builder.errors import EngineError, HostError
-from builder.model import EMPTY, ImageView
+from builder.model import EMPTY
+
+if TYPE_CHECKING:
+    from builder.views import ImageView
 
 CHUNK: Final = 1 << 20
 Progress = Callable[[int, int], None]  # bytes done, bytes to do (0: not known yet)

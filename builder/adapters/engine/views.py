@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from builder.model import ContainerView, ImageView
+from builder.views import ContainerView, ImageView
 
 Json = Mapping[str, Any]  # an answer of the engine; it stays inside the adapters
 

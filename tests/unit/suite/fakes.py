@@ -7,23 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from builder.adapters.engine.client import Engine
-from builder.model import (
-    Base,
-    Check,
-    ContainerView,
-    ExecResult,
-    ImageView,
-    Keys,
-    Resolved,
-    ResolvedTool,
-    Runtime,
-    Secret,
-)
+from builder.model import Base, Check, ExecResult, Keys, Resolved, ResolvedTool, Runtime, Secret
 from builder.model import PortRequest as Port
 from builder.suite.cases import Case
 from builder.suite.results import Result
 from builder.suite.runner import run_case
 from builder.suite.subject import Subject
+from builder.views import ContainerView, ImageView
 
 PASSWORD = "s3cretPW"
 Answer = tuple[int, str]

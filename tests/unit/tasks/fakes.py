@@ -18,11 +18,9 @@ from builder.model import (
     Assets,
     Base,
     BuildEvent,
-    ContainerView,
     EngineVersion,
     Event,
     ExecResult,
-    ImageView,
     Keys,
     LogLine,
     Note,
@@ -36,6 +34,7 @@ from builder.model import (
     VolumeSpec,
 )
 from builder.tasks.interfaces import Context, Progress
+from builder.views import ContainerView, ImageView
 from tests.unit.core.builders import FACTS, FILES
 
 READY = (

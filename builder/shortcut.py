@@ -1,0 +1,130 @@
+"""`devbox up` with nothing to do, and `devbox status`: answered by one question to the engine.
+
+A composition root beside `wiring`, for answers that a person asks for all day: it may import neither typer, pydantic,
+the SDK nor `model`, which together take four times as long as the answer. Whatever is not plain here (an option, a
+damaged file, a container that is not healthy) is left to the long way, which explains it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builder.adapters.installation import stamp_assets, stamp_code
+from builder.errors import DevboxError
+
+if TYPE_CHECKING:
+    from builder.tasks.status import Status
+
+ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
+
+
+def answer(words: Sequence[str], environment: Mapping[str, str]) -> str | None:
+    """What `devbox WORDS` prints, where it is `[-C FOLDER] up` or `status` and a look is enough; else None."""
+    match words:
+        case [verb]:
+            directory = Path()
+        case ["-C" | "--directory", folder, verb]:
+            directory = Path(folder)
+        case _:
+            return None
+    if verb not in ("up", "status") or not directory.is_dir():
+        return None
+    try:
+        return _answer_up(directory.resolve(), environment) if verb == "up" else _answer_status(directory, environment)
+    except DevboxError:
+        return None  # the long way meets it again, where it is told
+
+
+def _answer_up(directory: Path, environment: Mapping[str, str]) -> str | None:
+    from builder.tasks.status import describe_unchanged
+
+    unchanged = find_unchanged(directory, take_fingerprint(directory, environment), environment)
+    return describe_unchanged(unchanged) if unchanged else None
+
+
+def _answer_status(directory: Path, environment: Mapping[str, str]) -> str | None:
+    from builder.tasks.status import describe_state
+
+    seen = look_at_workstation(directory, environment, inside=False)
+    return describe_state(seen) if seen else None
+
+
+def take_fingerprint(directory: Path, environment: Mapping[str, str]) -> str:
+    """One hash over all that `up` reads, cheap to take: unchanged, the last plan still holds."""
+    digest = hashlib.sha256(_read_config(directory))
+    facts = [str(directory.resolve()), str(os.getuid()), str(os.getgid()), sys.version]
+    engine = [f"{name}={environment.get(name, '')}" for name in ENGINE_VARIABLES]
+    for line in (*facts, *engine, *stamp_code(), *stamp_assets(), *_stamp_framework(directory)):
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _read_config(directory: Path) -> bytes:
+    try:
+        return (directory / "devbox.yaml").read_bytes()
+    except OSError as error:  # none, or one that the long way has to complain of
+        return type(error).__name__.encode()
+
+
+def _stamp_framework(directory: Path) -> list[str]:
+    """Name, size and time of every file of a framework that devbox.yaml takes from this machine's disk.
+
+    Read loosely: what is wrong in the file is told by the long way. Who names no framework pays nothing.
+    """
+    text = _read_config(directory)
+    if b"framework" not in text:
+        return []
+    import yaml
+
+    try:
+        asked = yaml.safe_load(text)["framework"]
+        source = directory / Path(asked.get("path") or asked.get("wheel") or "devbox.yaml").expanduser()
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, RuntimeError):
+        return []
+    from builder.adapters.projects import stamp_project
+
+    return stamp_project(source)
+
+
+def find_unchanged(directory: Path, fingerprint: str, environment: Mapping[str, str]) -> Status | None:
+    """The workstation, when nothing that `up` reads changed since it was made and it runs and is healthy."""
+    from builder.adapters.engine_look import look_containers
+    from builder.core.labels import LABEL_SPEC
+    from builder.tasks.status import describe_container
+
+    spec = _remembered_spec(directory, fingerprint)
+    found = look_containers(environment, f"{LABEL_SPEC}={spec}") if spec else None
+    if found is None or len(found) != 1 or found[0].health != "healthy":
+        return None
+    return describe_container(found[0])
+
+
+def _remembered_spec(directory: Path, fingerprint: str) -> str | None:
+    """What the container was made of, if state.json is of this fingerprint. Its format is owned by `adapters.state`."""
+    try:
+        told = json.loads((directory / ".workstation" / "state.json").read_bytes())
+        return str(told["spec"]) if told["fingerprint"] == fingerprint else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # the long way reads the file strictly, and says what is wrong with it
+
+
+def look_at_workstation(directory: Path, environment: Mapping[str, str], *, inside: bool) -> Status | None:
+    """The workstation made from this folder, whatever its devbox.yaml says by now; its phases with a look `inside`."""
+    from builder.adapters.engine_look import look_at_output, look_containers
+    from builder.core.labels import LABEL_WORKSPACE
+    from builder.tasks.status import READY_FILE, describe_container, parse_phases
+
+    found = look_containers(environment, f"{LABEL_WORKSPACE}={directory.resolve()}")
+    if found is None or len(found) != 1:
+        return None
+    asks = inside and found[0].state == "running"
+    written = look_at_output(environment, found[0].id, ["cat", READY_FILE]) if asks else b""
+    if written is None:
+        return None
+    return describe_container(found[0], parse_phases(written) if written else {})

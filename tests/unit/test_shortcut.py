@@ -1,0 +1,96 @@
+"""What a look alone answers: which words, when not, and without imports that would cost more than the answer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builder.shortcut import answer, take_fingerprint
+from tests.unit.adapters.scripted_engine import reply, scripted_engine
+
+CONTAINER = {
+    "Id": "c1",
+    "Names": ["/ws-workstation-1"],
+    "State": "running",
+    "Status": "Up 3 minutes (healthy)",
+    "Image": "devbox/workstation:1",
+    "ImageID": "sha256:1",
+    "Labels": {"com.docker.compose.project": "ws"},
+    "Ports": [{"PrivatePort": 5901, "PublicPort": 15901, "Type": "tcp"}],
+    "Created": 0,
+}
+HEAVY = {"typer", "pydantic", "docker", "jinja2", "yaml", "http.client", "builder.model", "builder.cli"}
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[dict[str, str]]:
+    with scripted_engine(tmp_path, {"/containers/json": reply([CONTAINER])}) as environment:
+        yield environment
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, engine: dict[str, str]) -> Path:
+    """A folder that says it was brought up by this devbox, on this engine."""
+    folder = tmp_path / "ws"
+    (folder / ".workstation").mkdir(parents=True)
+    remember(folder, {"fingerprint": take_fingerprint(folder, engine), "spec": "s"})
+    return folder
+
+
+def remember(folder: Path, state: object) -> None:
+    (folder / ".workstation/state.json").write_text(json.dumps(state))
+
+
+def test_an_up_that_finds_nothing_to_do_and_a_status_are_answered(workspace: Path, engine: dict[str, str]) -> None:
+    assert (answer(["-C", str(workspace), "up"], engine) or "").startswith("ws is up to date: nothing to do\n\n  vnc ")
+    assert (answer(["--directory", str(workspace), "status"], engine) or "").startswith("ws is running (healthy)\n\n")
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--help"], ["up", "--json"], ["down"], ["-C", "up"], ["-C", "/none", "up"], ["--log", "x", "up"]]
+)
+def test_what_needs_a_parser_is_left_to_it(words: list[str], engine: dict[str, str]) -> None:
+    assert answer(words, engine) is None
+
+
+def test_a_changed_devbox_yaml_goes_the_long_way(workspace: Path, engine: dict[str, str]) -> None:
+    (workspace / "devbox.yaml").write_text("name: ws\n")
+    assert answer(["-C", str(workspace), "up"], engine) is None
+
+
+@pytest.mark.parametrize("state", ["no object", {"fingerprint": 1}, {}, None])
+def test_a_damaged_state_goes_the_long_way(workspace: Path, engine: dict[str, str], state: object) -> None:
+    remember(workspace, state)
+    assert answer(["-C", str(workspace), "up"], engine) is None
+
+
+def test_a_devbox_yaml_that_cannot_be_read_goes_the_long_way(workspace: Path, engine: dict[str, str]) -> None:
+    (workspace / "devbox.yaml").mkdir()
+    assert answer(["-C", str(workspace), "up"], engine) is None
+
+
+@pytest.mark.parametrize("said", ["Up 3 minutes (unhealthy)", "Up 2 seconds (health: starting)", "Exited (137) now"])
+def test_a_workstation_that_is_not_healthy_goes_the_long_way(tmp_path: Path, said: str) -> None:
+    folder = tmp_path / "ws"
+    (folder / ".workstation").mkdir(parents=True)
+    with scripted_engine(tmp_path, {"/containers/json": reply([{**CONTAINER, "Status": said}])}) as environment:
+        remember(folder, {"fingerprint": take_fingerprint(folder, environment), "spec": "s"})
+        assert answer(["-C", str(folder), "up"], environment) is None
+
+
+@pytest.mark.parametrize("verb", ["up", "status"])
+def test_an_answer_loads_nothing_heavy(workspace: Path, engine: dict[str, str], verb: str) -> None:
+    """The whole command takes 0.05 s; each of these modules would add half of that, or more."""
+    script = (
+        "import sys, os; from builder.shortcut import answer; assert answer(sys.argv[1:], os.environ);"
+        "print(*sorted(sys.modules))"
+    )
+    argv = [sys.executable, "-c", script, "-C", str(workspace), verb]
+    environment = {**engine, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert not HEAVY & set(done.stdout.split())
