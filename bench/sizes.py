@@ -37,7 +37,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "sshd": ("openssh-server",),
     "desktop": (
         *("dbus-x11", "xfce4", "xfce4-panel", "xfce4-session", "xfce4-settings", "xfce4-terminal", "xfce4-appfinder"),
-        *("xfconf", "xfdesktop4", "xfwm4", "thunar", "mousepad", "librsvg2-common", "fonts-dejavu-core"),
+        *("xfconf", "xfdesktop4", "xfwm4", "xsettingsd", "thunar", "mousepad", "librsvg2-common", "fonts-dejavu-core"),
         *("adwaita-icon-theme", "elementary-xfce-icon-theme", "greybird-gtk-theme", "x11-utils", "x11-xserver-utils"),
     ),
     "VNC server": (

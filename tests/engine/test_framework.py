@@ -187,11 +187,13 @@ def test_a_switched_off_service_needs_no_other_image_and_the_memory_outlives_eve
     assert off.id != before.id
     assert memory.run("exec", "--", "pgrep", "inotifywait").returncode == 1
     assert_verified(memory, "ingest")
+    say(memory, "four", "said while nobody watched")
 
     memory.write(f"{CONFIG}apt: [hello]\n")
     memory.up()
     assert memory.container(engine).image_id != before.image_id
     assert "keep this in mind" in memory.inside("cxq", "mind")
+    await_read(memory, "said while nobody watched")
 
 
 def test_a_home_that_is_there_is_not_written_over(memory: Workstation) -> None:
