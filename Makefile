@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export DEBIAN_FRONTEND := noninteractive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine up test test-fast test-framework test-long lint format golden bench bench-docs bench-compare report constraints host-tools test-tools clean
+.PHONY: help setup engine up test test-fast test-framework test-long lint format golden bench bench-docs bench-compare report constraints host-tools bench-tools test-tools clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -25,6 +25,10 @@ engine: ## Use the container engine that is reachable; else install and start De
 
 host-tools: # what a machine without an image registry needs to make a base image
 	@command -v mmdebstrap >/dev/null || command -v debootstrap >/dev/null || .ci/apt-install mmdebstrap
+
+bench-tools: host-tools # and the baselines of the bench: a base by debootstrap, an archive packed as people pack it
+	@command -v debootstrap >/dev/null || .ci/apt-install debootstrap
+	@command -v zstd >/dev/null || .ci/apt-install zstd
 
 test-tools: host-tools # what the tests need besides Python: a browser, backups
 	@command -v chromium >/dev/null || .ci/apt-install chromium
@@ -58,14 +62,14 @@ format: setup ## Rewrite the code in the house style
 golden: setup ## Rewrite the golden cases; read the diff before you commit it
 	@$(BIN)/python -m pytest -q tests/golden --update-golden
 
-bench: setup engine host-tools ## Measure against the baselines of the same run (make bench ONLY=noop,help ROUNDS=7)
+bench: setup engine bench-tools ## Measure against the baselines of the same run (make bench ONLY=noop,help ROUNDS=7)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH)
 
-bench-docs: setup engine host-tools # the same, and docs/performance.md with its pictures from it
+bench-docs: setup engine bench-tools # the same, and docs/performance.md with its pictures from it
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH) \
 		--markdown docs/performance.md --json docs/performance.json --pictures docs/images
 
-bench-compare: setup engine host-tools ## Compare this tree with another commit, in turns (make bench-compare BASE=HEAD~1)
+bench-compare: setup engine bench-tools ## Compare this tree with another commit, in turns (make bench-compare BASE=HEAD~1)
 	@test -n "$(BASE)" || { echo "say with which commit: make bench-compare BASE=HEAD~1" >&2; exit 2; }
 	@$(BIN)/python -m bench.compare $(BASE) $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS))
 

@@ -53,7 +53,7 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "verify": Measure(run=measure_verify),
     "vnc": Measure(run=measure_vnc),
     "cold": Measure(run=measure_cold_build, wants_fresh=True),
-    "crowd": Measure(run=measure_crowd, by_name=True),
+    "crowd": Measure(run=measure_crowd),
     "vnc-settings": Measure(run=measure_vnc_settings, by_name=True),
     "devcontainer": Measure(run=measure_devcontainer, by_name=True),
     "framework-sessions": Measure(run=measure_framework_sessions, engine=False),
