@@ -6,18 +6,19 @@ named packages need it. So both images are cut in the same way, whatever their D
 
 from __future__ import annotations
 
-import io
+import os
 import re
 import shutil
 import subprocess
-import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bench.figures import Figure, Share, make_figure
-from bench.recipe import LABELS, api
+from bench.recipe import api
+from builder.adapters.engine.client import connect_engine
+from builder.core.contents import Contents, is_wanted, read_contents
+from builder.core.dpkg import resolve_needs
 
 if TYPE_CHECKING:
     from bench.pair import Pair
@@ -64,17 +65,6 @@ PLACES: Final = (
 BASE: Final = "base"
 
 
-@dataclass(slots=True)
-class Contents:
-    """The files of an image in bytes, and what dpkg knows of them."""
-
-    files: dict[str, int] = field(default_factory=dict)
-    owners: dict[str, str] = field(default_factory=dict)  # path -> package
-    needs: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)  # package -> its alternatives
-    provides: dict[str, set[str]] = field(default_factory=dict)
-    essential: set[str] = field(default_factory=set)
-
-
 def measure_size(pair: Pair, rounds: int) -> list[Figure]:
     """The naive build keeps apt's packages, as on a debootstrapped base it does who follows a tutorial written for an
     official image, which deletes them by itself. What is left of the ratio without them is told too."""
@@ -82,9 +72,9 @@ def measure_size(pair: Pair, rounds: int) -> list[Figure]:
     plain = [api().inspect_image(image)["Size"] / 1e6 for image in (ours, naive)]  # type: ignore[no-untyped-call]
     packer = _find_packer()
     packed = [_packed_size(image, packer) / 1e6 for image in (ours, naive)]
-    contents = read_contents(naive)
-    kept = sum(size for path, size in contents.files.items() if path.startswith(KEPT_DEBS)) / 1e6
-    _keep_shares(pair, share_out(read_contents(ours)), share_out(contents))
+    contents = read_image(naive)
+    kept = sum(file.size for path, file in contents.files.items() if path.startswith(KEPT_DEBS)) / 1e6
+    _keep_shares(pair, share_out(read_image(ours)), share_out(contents))
     how = "zstd -3" if packer else "zlib's level 6: there is no zstd here"
     what, words = "image with all tools", f"the same packed by {how}"
     base, clean = "the naive image", "the naive image less the packages that apt kept in it"
@@ -132,104 +122,33 @@ def _packed_size(image: str, packer: list[str] | None) -> int:
 # ------------------------------------------------------------------------------------------------------- shares
 
 
-def read_contents(image: str) -> Contents:
-    """Every file of the image, by way of a container that is never started."""
-    made = api().create_container(image, command=["true"], labels=LABELS)
-    try:
-        stream = io.BufferedReader(_Answer(iter(api().export(made["Id"], chunk_size=CHUNK))), CHUNK)
-        with tarfile.open(fileobj=stream, mode="r|") as tar:
-            return _read_tar(tar)
-    finally:
-        api().remove_container(made["Id"], force=True)
-
-
-class _Answer(io.RawIOBase):
-    """The chunks of an answer as a file that can be read once."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._left = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        self._left = self._left or next(self._chunks, b"")
-        count = min(len(buffer), len(self._left))
-        buffer[:count], self._left = self._left[:count], self._left[count:]
-        return count
-
-
-def _read_tar(tar: tarfile.TarFile) -> Contents:
-    found = Contents()
-    for member in tar:
-        if not member.isfile():
-            continue
-        found.files[member.name] = member.size
-        inside = tar.extractfile(member) if member.name.startswith("var/lib/dpkg/") else None
-        if inside is None:
-            continue
-        if member.name == "var/lib/dpkg/status":
-            read_status(inside.read().decode(errors="replace"), found)
-        elif listed := re.fullmatch(r"var/lib/dpkg/info/([^:]+)(:\w+)?\.list", member.name):
-            for line in inside.read().decode(errors="replace").splitlines():
-                found.owners[line.lstrip("/")] = listed[1]
-    return found
-
-
-def read_status(text: str, found: Contents) -> None:
-    """dpkg's own file: what is there, what it needs, what it stands for."""
-    for stanza in text.split("\n\n"):
-        fields = dict(re.findall(r"^([\w-]+): (.*)$", stanza, re.MULTILINE))
-        name = fields.get("Package")
-        if not name or "installed" not in fields.get("Status", "").split():
-            continue
-        wanted = ", ".join(fields[key] for key in ("Pre-Depends", "Depends") if key in fields)
-        found.needs[name] = tuple(_names(group, "|") for group in wanted.split(",") if group.strip())
-        for provided in _names(fields.get("Provides", ""), ","):
-            found.provides.setdefault(provided, set()).add(name)
-        if fields.get("Essential") == "yes" or fields.get("Priority") == "required" or name == "apt":
-            found.essential.add(name)
-
-
-def _names(text: str, separator: str) -> tuple[str, ...]:
-    """`libc6 (>= 2.36) | a:any` -> libc6, a."""
-    return tuple(match[0] for part in text.split(separator) if (match := re.match(r"[\w.+-]+", part.strip())))
+def read_image(image: str) -> Contents:
+    return read_contents(connect_engine(os.environ).read_files(image, is_wanted))
 
 
 def share_out(found: Contents) -> dict[str, float]:
-    """Bytes of each part. A path of /usr and its old name without it are one file in two spellings."""
+    """Bytes of each part."""
     parts = _assign_packages(found)
     shares: dict[str, float] = {}
-    for path, size in found.files.items():
-        package = found.owners.get(path) or found.owners.get(path.removeprefix("usr/"))
+    for path, file in found.files.items():
+        package = found.owner_of(path)
         part = parts.get(package, "other packages") if package else _place(path)
-        shares[part] = shares.get(part, 0) + size
+        shares[part] = shares.get(part, 0) + file.size
     return shares
 
 
 def _assign_packages(found: Contents) -> dict[str, str]:
     assigned: dict[str, str] = {}
-    for part, roots in {BASE: tuple(sorted(found.essential)), **PARTS}.items():
-        pending = [root for root in roots if root in found.needs]
+    needs = resolve_needs(found.debs)
+    basics = tuple(sorted(deb.name for deb in found.debs if deb.basic))
+    for part, roots in {BASE: basics, **PARTS}.items():
+        pending = [root for root in roots if root in needs]
         while pending:
             package = pending.pop()
-            if package in assigned:
-                continue
-            assigned[package] = part
-            for choices in found.needs[package]:
-                pending += _installed(choices, found)
+            if package not in assigned:
+                assigned[package] = part
+                pending += needs[package]
     return assigned
-
-
-def _installed(choices: tuple[str, ...], found: Contents) -> list[str]:
-    """The first of the alternatives that is there, or what provides it."""
-    for name in choices:
-        if name in found.needs:
-            return [name]
-        if providers := found.provides.get(name):
-            return sorted(providers)
-    return []
 
 
 def _place(path: str) -> str:

@@ -407,6 +407,36 @@ def screenshot(context: typer.Context, file: Annotated[Path, typer.Argument(help
     say(f"{file}: {size[0]}x{size[1]}")
 
 
+@app.command()
+def sbom(
+    context: typer.Context,
+    form: Annotated[str, typer.Option("--format", help="cyclonedx (1.6) or spdx (2.3); both are JSON.")] = "cyclonedx",
+    image: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--image", help="An image of the engine.", show_default="the one of this folder"),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="Write to this file.", show_default="standard output"),
+    ] = None,
+) -> None:
+    """List what is in the image: packages, licences and all other files."""
+    from builder.adapters.sbom import BillFormat, render_bill
+    from builder.tasks.sbom import read_bill
+
+    if form not in [known.value for known in BillFormat]:
+        raise ConfigError(f"--format {form} is unknown", hint="it is cyclonedx or spdx")
+    with session(context) as ours:
+        text = render_bill(read_bill(ours, project_of(ours), image), BillFormat(form))
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    from builder.adapters.files import write_atomic
+
+    write_atomic(output, text.encode())
+    say(f"{output} written")
+
+
 # ------------------------------------------------------------------------------------------------ get inside
 
 

@@ -388,6 +388,18 @@ class EngineVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFile:
+    """A regular file or symbolic link of an image."""
+
+    path: str  # without the leading slash
+    size: int = 0  # bytes of its own: none for a link, and for what shares them with an earlier file
+    sha1: str = ""  # hex; SPDX wants it beside the better one
+    sha256: str = ""
+    link: str = ""  # where a symbolic link leads
+    data: bytes = b""  # of the files that were asked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildEvent:
     """One thing that the builder says of one instruction: a new state, a line of its log, or bytes moved."""
 

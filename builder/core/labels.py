@@ -10,3 +10,4 @@ LABEL_SPEC: Final = "dev.devbox.spec"  # what the container was made of; another
 LABEL_REQUESTED_BASE: Final = "dev.devbox.requested-base"
 LABEL_SUBSTITUTIONS: Final = "dev.devbox.substitutions"
 LABEL_WORKSPACE: Final = "dev.devbox.workspace"  # the folder it belongs to
+LABEL_EXPORT: Final = "dev.devbox.export"  # a container that is never started: a look into its image

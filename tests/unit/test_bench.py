@@ -14,8 +14,11 @@ from bench.figures import Figure, Results, Share, Timeline, make_figure, ratio_i
 from bench.measures import ENGINELESS, MEASURES, USUAL
 from bench.painted import TOLERANCE, Still, find_painted
 from bench.report import find_kept, render_json, render_markdown, render_table
-from bench.sizes import Contents, read_status, share_out
+from bench.sizes import share_out
 from bench.targets import BARS
+from builder.core.contents import Contents
+from builder.core.dpkg import parse_status
+from builder.model import ImageFile
 
 NOOP = Figure(
     name="noop",
@@ -183,16 +186,16 @@ Status: deinstall ok config-files
 
 
 def test_a_package_counts_for_the_first_part_that_needs_it() -> None:
-    found = Contents()
-    read_status(STATUS, found)
-    found.owners = {
-        "lib/libc.so": "libc6",
-        "usr/bin/git": "git",
-        "usr/lib/curl.so": "libcurl4",
-        "usr/bin/perl": "perl-base",
-    }
-    found.files = {"usr/lib/libc.so": 10, "usr/bin/git": 20, "usr/lib/curl.so": 5, "usr/bin/perl": 7, "opt/node/x": 3}
-    found.files["usr/bin/xfwm4"] = 2
-    found.owners["usr/bin/xfwm4"] = "xfwm4"
-    assert "gone" not in found.needs
+    sizes = {"usr/lib/libc.so": 10, "usr/bin/git": 20, "usr/lib/curl.so": 5, "usr/bin/perl": 7, "opt/node/x": 3}
+    found = Contents(
+        files={path: ImageFile(path=path, size=size) for path, size in {**sizes, "usr/bin/xfwm4": 2}.items()},
+        debs=parse_status(STATUS),
+        owners={
+            "lib/libc.so": "libc6",
+            "usr/bin/git": "git",
+            "usr/lib/curl.so": "libcurl4",
+            "usr/bin/perl": "perl-base",
+            "usr/bin/xfwm4": "xfwm4",
+        },
+    )
     assert share_out(found) == {"base": 10, "git": 32, "node": 3, "desktop": 2}

@@ -13,6 +13,7 @@ from builder.adapters.buildcontext import read_context
 from builder.adapters.buildkit import build_image
 from builder.adapters.engine.containers import ContainerVerbs
 from builder.adapters.engine.execs import ExecVerbs
+from builder.adapters.engine.export import ExportVerbs
 from builder.adapters.engine.host import find_host
 from builder.adapters.engine.images import ImageVerbs
 from builder.adapters.engine.resources import ResourceVerbs
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from builder.model import BuildEvent, RenderedTree, ServiceSpec
 
 
-class Engine(ContainerVerbs, ResourceVerbs, ImageVerbs, ExecVerbs):
+class Engine(ContainerVerbs, ResourceVerbs, ImageVerbs, ExportVerbs, ExecVerbs):
     """A container engine that answered. Every method raises EngineError, and only that, when it fails."""
 
     def create(self, spec: ServiceSpec) -> str:
