@@ -46,9 +46,19 @@ def find_packages(contents: Contents) -> tuple[Package, ...]:
     found: dict[str, Package] = {}
     for package in (*find_debs(contents), *find_npm(contents), *find_python(contents)):
         known = found.get(package.purl)
-        places = {*(known.places if known else ()), *package.places}
-        found[package.purl] = replace(known or package, places=tuple(sorted(places)))
+        found[package.purl] = _merge(known, package) if known else package
     return tuple(found[purl] for purl in sorted(found))
+
+
+def _merge(one: Package, other: Package) -> Package:
+    """A copy may have left out what another says."""
+    return replace(
+        one,
+        licences=one.licences or other.licences,
+        supplier=one.supplier or other.supplier,
+        homepage=one.homepage or other.homepage,
+        places=tuple(sorted({*one.places, *other.places})),
+    )
 
 
 def _address(written: object) -> str:

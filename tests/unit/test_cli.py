@@ -18,7 +18,7 @@ from builder.errors import EngineError
 
 VERBS = (
     "init", "config", "plan", "render", "build", "up", "status", "list", "shell", "exec", "logs", "open", "password",
-    "screenshot", "verify", "stop", "start", "down", "doctor", "version",
+    "screenshot", "sbom", "verify", "stop", "start", "down", "doctor", "version",
 )  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def test_every_verb_has_help(devbox: Devbox, verb: str) -> None:
 
 @pytest.mark.parametrize(
     "argv", [["--nope"], ["nope"], ["up", "--nope"], ["logs", "--tail", "x"], ["logs", "--tail", "-1"], ["exec"],
-             ["screenshot"], ["--log", "loud", "version"]],
+             ["screenshot"], ["--log", "loud", "version"], ["sbom", "--format", "x"]],
 )  # fmt: skip
 def test_a_wrong_command_line_is_said_with_a_hint(devbox: Devbox, argv: list[str]) -> None:
     result = devbox(*argv)

@@ -39,8 +39,13 @@ EFFECTS = {
     "tempfile",
 }
 IMPURE_FOR_CORE = EFFECTS | {"os", "time", "random", "secrets", "pathlib", "datetime", "io"}
-# The engine's SDK belongs to one package each.
-OWNERS = {"docker": "builder/adapters/engine", "requests": "builder/adapters/engine"}
+# What belongs to one package each: the engine's SDK, and the forms of a bill of materials.
+OWNERS = {
+    "docker": "builder/adapters/engine",
+    "requests": "builder/adapters/engine",
+    "cyclonedx": "builder/adapters/sbom",
+    "spdx_tools": "builder/adapters/sbom",
+}
 
 
 def modules() -> list[Path]:

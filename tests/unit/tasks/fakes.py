@@ -21,6 +21,7 @@ from builder.model import (
     EngineVersion,
     Event,
     ExecResult,
+    ImageFile,
     Keys,
     LogLine,
     Note,
@@ -72,6 +73,7 @@ class FakeEngine:
     answers: dict[str, ExecResult] = field(default_factory=dict)  # by program
     build_events: Sequence[BuildEvent] = ()
     build_error: EngineError | None = None
+    files: Sequence[ImageFile] = ()  # of every image
     acts: list[str] = field(default_factory=list)
     built: dict[str, RenderedTree] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
@@ -96,6 +98,10 @@ class FakeEngine:
 
     def find_image_ids(self, label: str) -> tuple[ImageView, ...]:
         return tuple(image for image in self.images.values() if label in image.labels)
+
+    def read_files(self, image: str, wanted: Callable[[str], bool]) -> Iterator[ImageFile]:
+        self.acts.append(f"read {image}")
+        yield from self.files
 
     def pull(self, reference: str, on_progress: Progress) -> ImageView:
         self.acts.append(f"pull {reference}")

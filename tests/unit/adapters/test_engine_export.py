@@ -1,0 +1,70 @@
+"""The files of an image out of the tar of an engine's answer, whole or broken off."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from builder.adapters.engine.client import connect_engine
+from builder.errors import EngineError
+from builder.model import ImageFile
+from tests.unit.adapters.scripted_engine import reply, scripted_engine
+
+ONE = b"one" * 1000
+
+
+def make_tar() -> bytes:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as tar:
+        for name, data in {".dockerenv": b"", "etc/hosts": b"", "opt/one": ONE, "opt/two": b"two"}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+        for kind, name, target in ((tarfile.LNKTYPE, "opt/same", "opt/one"), (tarfile.SYMTYPE, "opt/link", "one")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            tar.addfile(member)
+        folder = tarfile.TarInfo("opt/folder")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+    return sink.getvalue()
+
+
+def read(folder: Path, answer: bytes, removed: list[str]) -> list[ImageFile]:
+    def remove(connection: object, line: str) -> None:
+        removed.append(line.split()[1].rpartition("/")[2])
+        connection.sendall(reply(b"", "204 No Content"))  # type: ignore[attr-defined]
+
+    answers = {"/create": reply({"Id": "c1"}, "201 Created"), "/export": answer, "DELETE": remove}
+    with scripted_engine(folder, answers) as environment:
+        return list(connect_engine(environment).read_files("image:1", lambda path: path == "opt/two"))
+
+
+def test_files_come_with_sums_links_with_targets_and_only_wanted_bytes(tmp_path: Path) -> None:
+    removed: list[str] = []
+    one, two, same, link = read(tmp_path, reply(make_tar()), removed)
+    assert (one.path, one.size, one.sha256, one.data) == ("opt/one", 3000, hashlib.sha256(ONE).hexdigest(), b"")
+    assert one.sha1 == hashlib.sha1(ONE, usedforsecurity=False).hexdigest()
+    assert (two.path, two.data) == ("opt/two", b"two")
+    assert (same.path, same.size, same.sha256) == ("opt/same", 0, one.sha256)
+    assert (link.path, link.link) == ("opt/link", "one")
+    assert [name.partition("?")[0] for name in removed] == ["c1"]
+
+
+@pytest.mark.parametrize("kept", [700, 2000], ids=["in a header", "in a file"])
+def test_an_answer_that_breaks_off_is_told_and_leaves_no_container(tmp_path: Path, kept: int) -> None:
+    removed: list[str] = []
+    with pytest.raises(EngineError, match="cannot read the files of image:1") as caught:
+        read(tmp_path, reply(make_tar()[: 512 * 2 + kept]), removed)
+    assert caught.value.hint
+    assert [name.partition("?")[0] for name in removed] == ["c1"]
+
+
+def test_an_image_that_is_not_there_is_told(tmp_path: Path) -> None:
+    answers = {"/create": reply({"message": "No such image: image:1"}, "404 Not Found")}
+    with scripted_engine(tmp_path, answers) as environment, pytest.raises(EngineError, match="No such image: image:1"):
+        list(connect_engine(environment).read_files("image:1", lambda path: False))
