@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from bench.figures import Figure, Share, make_figure
 from bench.recipe import api
 from builder.adapters.engine.client import connect_engine
-from builder.core.contents import Contents, is_wanted, read_contents
+from builder.core.contents import Contents, find_wanted, read_contents
 from builder.core.dpkg import resolve_needs
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _packed_size(image: str, packer: list[str] | None) -> int:
 
 
 def read_image(image: str) -> Contents:
-    return read_contents(connect_engine(os.environ).read_files(image, is_wanted))
+    return read_contents(connect_engine(os.environ).read_files(image, find_wanted))
 
 
 def share_out(found: Contents) -> dict[str, float]:

@@ -396,7 +396,7 @@ class ImageFile:
     sha1: str = ""  # hex; SPDX wants it beside the better one
     sha256: str = ""
     link: str = ""  # where a symbolic link leads
-    data: bytes = b""  # of the files that were asked for
+    data: bytes = b""  # all or the part of it that was asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

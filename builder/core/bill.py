@@ -13,7 +13,8 @@ from builder.core.canonical import content_id
 from builder.core.contents import find_distribution, read_contents
 from builder.core.labels import LABEL_PREFIX, LABEL_REQUESTED_BASE, LABEL_SUBSTITUTIONS
 from builder.core.packages import Package, find_loose_files, find_packages
-from builder.model import ImageFile, ImageView, Substitution
+from builder.model import ImageFile, Substitution
+from builder.views import ImageView
 
 # Labels of a container that say what was asked for; its others are about the container itself.
 ASKED = (LABEL_REQUESTED_BASE, LABEL_SUBSTITUTIONS)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 DPKG: Final = "var/lib/dpkg"
 NPM_MANIFEST: Final = re.compile(r"(?:.*/)?node_modules/((?:@[^/]+/)?[^/@][^/]*)/package\.json")
+# Node.js comes without metadata; what its builds write into themselves names the version.
+NODE: Final = re.compile(r"(?:.*/)?bin/node")
+NODE_VERSION: Final = re.compile(rb"node\.js/v\d+\.\d+\.\d+(?=[^\d])")
 PYTHON_MANIFEST: Final = re.compile(r".*\.(?:dist-info/METADATA|egg-info/PKG-INFO|egg-info)")
 _WANTED: Final = re.compile(
     rf"{DPKG}/status|{DPKG}/status\.d/[^/]+|{DPKG}/info/[^/]+\.list|usr/share/doc/[^/]+/copyright|(usr/lib|etc)/os-release"
@@ -41,8 +44,10 @@ class Contents:
         return self.owners.get(path) or self.owners.get(path.removeprefix("usr/"))
 
 
-def is_wanted(path: str) -> bool:
-    """Whether `read_contents` needs the bytes of that file."""
+def find_wanted(path: str) -> bool | re.Pattern[bytes]:
+    """Whether `read_contents` needs the bytes of that file, or what part of them."""
+    if NODE.fullmatch(path):
+        return NODE_VERSION
     return _WANTED.fullmatch(path) is not None
 
 

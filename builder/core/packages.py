@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from packageurl import PackageURL
 
-from builder.core.contents import NPM_MANIFEST, PYTHON_MANIFEST, Contents, find_distribution, read_text
+from builder.core.contents import NODE, NPM_MANIFEST, PYTHON_MANIFEST, Contents, find_distribution, read_text
 from builder.core.dpkg import DebPackage, parse_licences, resolve_needs
 
 if TYPE_CHECKING:
@@ -29,13 +29,14 @@ CLASSIFIER: Final = re.compile(r"License :: (?:OSI Approved :: )?(.+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    kind: str  # deb | npm | pypi
+    kind: str  # deb | npm | pypi | generic
     name: str
     version: str
     purl: str
     licences: tuple[str, ...] = ()  # expressions of SPDX or other names; all of them hold
     supplier: str = ""  # a person or group, perhaps with an address
     homepage: str = ""
+    cpe: str = ""  # what advisories call it, where no package URL does
     source: str = ""  # "glibc 2.36-9+deb12u10": of a Debian package, the source package
     places: tuple[str, ...] = ()  # files or folders that show that it is there
     needs: tuple[str, ...] = ()  # purls
@@ -44,7 +45,7 @@ class Package:
 def find_packages(contents: Contents) -> tuple[Package, ...]:
     """All of them, by package URL."""
     found: dict[str, Package] = {}
-    for package in (*find_debs(contents), *find_npm(contents), *find_python(contents)):
+    for package in (*find_debs(contents), *find_npm(contents), *find_python(contents), *find_node(contents)):
         known = found.get(package.purl)
         found[package.purl] = _merge(known, package) if known else package
     return tuple(found[purl] for purl in sorted(found))
@@ -183,13 +184,32 @@ def _python_licences(told: Message) -> tuple[str, ...]:
     return tuple(sorted({found[1] for found in classifiers if found}))
 
 
+# ----------------------------------------------------------------------------------------------------- programs
+
+
+def find_node(contents: Contents) -> Iterator[Package]:
+    """Node.js where it came with no package: a program that tells its version, and nothing else does."""
+    for path, text in contents.texts.items():
+        if NODE.fullmatch(path) and contents.owner_of(path) is None:
+            version = text.rpartition("v")[2]
+            yield Package(
+                kind="generic",
+                name="node",
+                version=version,
+                purl=PackageURL("generic", None, "node", version).to_string(),
+                cpe=f"cpe:2.3:a:nodejs:node.js:{version}:*:*:*:*:*:*:*",
+                homepage="https://nodejs.org/",
+                places=(path,),
+            )
+
+
 # ------------------------------------------------------------------------------------------------- loose files
 
 
 def find_loose_files(contents: Contents, packages: Iterable[Package]) -> tuple[ImageFile, ...]:
     """Files that came with no package. What a package's own scripts leave behind counts as its: bytecode of its
     sources, and what dpkg keeps about it."""
-    folders = {place for package in packages if package.kind == "npm" for place in package.places}
+    places = {place for package in packages if package.kind in ("npm", "generic") for place in package.places}
     recorded = set(_recorded(contents))
     debs = {deb.name for deb in contents.debs}
 
@@ -200,7 +220,7 @@ def find_loose_files(contents: Contents, packages: Iterable[Package]) -> tuple[I
             contents.owner_of(source) is not None
             or not recorded.isdisjoint((path, source))
             or (record is not None and record[1] in debs)
-            or any(parent in folders for parent in _parents(path))
+            or any(place in places for place in (path, *_parents(path)))
         )
 
     return tuple(file for path, file in contents.files.items() if not is_owned(path))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from re import Pattern
 from typing import TYPE_CHECKING, Protocol
 
 from builder.model import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[Event], None]
 Progress = Callable[[int, int], None]  # done, total (0: unknown)
+Wanted = Callable[[str], bool | Pattern[bytes]]  # path -> whether its bytes are wanted, or only the first such part
 
 
 class Engine(Protocol):
@@ -46,7 +48,7 @@ class Engine(Protocol):
     def find_workstations(self) -> tuple[ContainerView, ...]: ...
     def find_image(self, reference: str) -> ImageView | None: ...
     def find_image_ids(self, label: str) -> tuple[ImageView, ...]: ...
-    def read_files(self, image: str, wanted: Callable[[str], bool]) -> Iterator[ImageFile]: ...
+    def read_files(self, image: str, wanted: Wanted) -> Iterator[ImageFile]: ...
     def pull(self, reference: str, on_progress: Progress) -> ImageView: ...
     def import_tar(self, path: Path, reference: str, labels: Mapping[str, str]) -> str: ...
     def build(

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from builder.core.bill import Bill, make_bill
 from builder.core.canonical import canonical_json
-from builder.core.contents import is_wanted
+from builder.core.contents import find_wanted
 from builder.core.labels import LABEL_PLAN, LABEL_REQUESTED_BASE, LABEL_SUBSTITUTIONS
 from builder.errors import EngineError
-from builder.model import EMPTY, ImageView, Note, TaskEnded, TaskStarted
+from builder.model import EMPTY, Note, TaskEnded, TaskStarted
 from builder.tasks.owner import refuse_other_folder
 from builder.tasks.prepare import prepare
 
 if TYPE_CHECKING:
     from builder.tasks.interfaces import Context
+    from builder.views import ImageView
 
 
 def read_bill(context: Context, project: str, reference: str | None) -> Bill:
@@ -28,7 +29,7 @@ def read_bill(context: Context, project: str, reference: str | None) -> Bill:
     started = context.clock.now()
     context.report(TaskStarted(name="sbom", text=f"read what is in {reference}"))
     bill = make_bill(
-        image, reference, asked, context.engine().read_files(image.id, is_wanted), tool=context.assets.version
+        image, reference, asked, context.engine().read_files(image.id, find_wanted), tool=context.assets.version
     )
     text = f"{len(bill.packages)} packages and {len(bill.files)} other files in {reference}"
     context.report(TaskEnded(name="sbom", text=text, seconds=context.clock.now() - started))

@@ -66,7 +66,8 @@ def test_every_npm_package_is_listed_and_no_other(shared: Workstation, component
     for folder in shared.inside("sh", "-c", NODE_MODULES).split():
         prefix = folder.removesuffix("/lib/node_modules")
         lines = shared.inside("npm", "ls", "-g", "--all", "--parseable", "--long", "--prefix", prefix).splitlines()
-        found |= {(place, name) for place, _, name in (line.partition(":") for line in lines[1:])}
+        # An alias is told as `other@npm:name@1.0`: its own name is the last part.
+        found |= {(line.partition(":")[0], line.rpartition(":")[2]) for line in lines[1:]}
     listed = of_kind(components, "npm")
     assert found == {
         (place, f"{f'{url.namespace}/' if url.namespace else ''}{url.name}@{url.version}")
@@ -90,6 +91,12 @@ def test_every_python_distribution_is_listed_and_no_other(
         for place in places
     }
     assert len(found) > 3
+
+
+def test_node_is_listed_in_the_version_that_runs(shared: Workstation, components: list[dict[str, Any]]) -> None:
+    ((url, places),) = of_kind(components, "generic")
+    (node,) = shared.inside("sh", "-c", "command -v node").split()
+    assert (url.name, f"v{url.version}\n", places) == ("node", shared.inside("node", "--version"), [node])
 
 
 def test_files_of_no_package_are_those_of_the_image(shared: Workstation, components: list[dict[str, Any]]) -> None:

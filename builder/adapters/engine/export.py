@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from re import Pattern
 from typing import Final
 
 from builder.adapters.engine.connection import Connection
@@ -20,6 +21,8 @@ from builder.errors import EngineError
 from builder.model import ImageFile
 
 CHUNK: Final = 1 << 20
+LONGEST_MATCH: Final = 256  # bytes of a pattern that may lie across two chunks
+Wanted = Callable[[str], bool | Pattern[bytes]]
 # The engine puts these into every container, whatever the image has there.
 ENGINES_OWN: Final = frozenset(
     {".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf"}
@@ -27,9 +30,10 @@ ENGINES_OWN: Final = frozenset(
 
 
 class ExportVerbs(Connection):
-    def read_files(self, image: str, wanted: Callable[[str], bool]) -> Iterator[ImageFile]:
-        """Every regular file and symbolic link of `image`, in the order of its tar; `wanted` says whose bytes come
-        along. A hard link comes as the file that it is one with, without a size."""
+    def read_files(self, image: str, wanted: Wanted) -> Iterator[ImageFile]:
+        """Every regular file and symbolic link of `image`, in the order of its tar. Of a path for which `wanted` says
+        True all bytes come along, and the first match where it gives a pattern. A hard link comes as the file that it
+        is one with, without a size."""
         doing = f"cannot read the files of {image}"
         with self.asking(doing), self._container(image) as container:
             chunks = iter(self._api.export(container, chunk_size=CHUNK))
@@ -69,7 +73,7 @@ class _Answer(io.RawIOBase):
         return count
 
 
-def _read_tar(tar: tarfile.TarFile, wanted: Callable[[str], bool]) -> Iterator[ImageFile]:
+def _read_tar(tar: tarfile.TarFile, wanted: Wanted) -> Iterator[ImageFile]:
     seen: dict[str, ImageFile] = {}
     for member in tar:
         path = member.name.removeprefix("./")
@@ -80,17 +84,22 @@ def _read_tar(tar: tarfile.TarFile, wanted: Callable[[str], bool]) -> Iterator[I
         elif member.islnk() and (target := seen.get(member.linkname.removeprefix("./"))):
             yield replace(target, path=path, size=0)
         elif member.isfile():
-            file = _read_file(tar, member, path, keep=wanted(path))
+            file = _read_file(tar, member, path, wanted(path))
             seen[path] = replace(file, data=b"")
             yield file
 
 
-def _read_file(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str, *, keep: bool) -> ImageFile:
+def _read_file(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str, wanted: bool | Pattern[bytes]) -> ImageFile:
     source = tar.extractfile(member)
-    sha1, sha256, kept = hashlib.sha1(usedforsecurity=False), hashlib.sha256(), []
+    sha1, sha256 = hashlib.sha1(usedforsecurity=False), hashlib.sha256()
+    kept, last = bytearray(), b""
     while source is not None and (chunk := source.read(CHUNK)):
         sha1.update(chunk)
         sha256.update(chunk)
-        if keep:
-            kept.append(chunk)
-    return ImageFile(path=path, size=member.size, sha1=sha1.hexdigest(), sha256=sha256.hexdigest(), data=b"".join(kept))
+        if wanted is True:
+            kept += chunk
+        elif wanted and not kept:
+            match = wanted.search(last + chunk)
+            kept += match[0] if match else b""
+            last = chunk[-LONGEST_MATCH:]
+    return ImageFile(path=path, size=member.size, sha1=sha1.hexdigest(), sha256=sha256.hexdigest(), data=bytes(kept))

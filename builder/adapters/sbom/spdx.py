@@ -139,9 +139,15 @@ def _make_package(package: Package) -> SpdxPackage:
         license_concluded=NOTHING,
         license_declared=_join_licences(package.licences),
         copyright_text=NOTHING,
-        external_references=[ExternalPackageRef(ExternalPackageRefCategory.PACKAGE_MANAGER, "purl", package.purl)],
-        primary_package_purpose=PackagePurpose.LIBRARY,
+        external_references=list(_make_references(package)),
+        primary_package_purpose=PackagePurpose.APPLICATION if package.kind == "generic" else PackagePurpose.LIBRARY,
     )
+
+
+def _make_references(package: Package) -> Iterator[ExternalPackageRef]:
+    yield ExternalPackageRef(ExternalPackageRefCategory.PACKAGE_MANAGER, "purl", package.purl)
+    if package.cpe:
+        yield ExternalPackageRef(ExternalPackageRefCategory.SECURITY, "cpe23Type", package.cpe)
 
 
 def _find_person(package: Package) -> Actor | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def chunked(*messages: object) -> bytes:
 
 
 @contextmanager
-def scripted_engine(folder: Path, answers: dict[str, bytes | Answer]) -> Iterator[dict[str, str]]:
+def scripted_engine(folder: Path, answers: Mapping[str, bytes | Answer]) -> Iterator[dict[str, str]]:
     """Serve `answers` by a part of the request line, "/version" being there unless told otherwise.
 
     Yields the environment that leads to it.

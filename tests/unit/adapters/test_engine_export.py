@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
+import socket
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from builder.adapters.engine.client import connect_engine
+from builder.adapters.engine.export import CHUNK
 from builder.errors import EngineError
 from builder.model import ImageFile
-from tests.unit.adapters.scripted_engine import reply, scripted_engine
+from tests.unit.adapters.scripted_engine import Answer, reply, scripted_engine
 
 ONE = b"one" * 1000
+PROGRAM = b"." * (CHUNK - 5) + b"version 1.2 and version 3.4"  # the first lies across two chunks
+
+
+FILES = {".dockerenv": b"", "etc/hosts": b"", "opt/one": ONE, "opt/two": b"two", "opt/program": PROGRAM}
+WANTED: dict[str, bool | re.Pattern[bytes]] = {
+    "opt/one": False,
+    "opt/two": True,
+    "opt/program": re.compile(rb"version \d\.\d"),
+}
 
 
 def make_tar() -> bytes:
     sink = io.BytesIO()
     with tarfile.open(fileobj=sink, mode="w") as tar:
-        for name, data in {".dockerenv": b"", "etc/hosts": b"", "opt/one": ONE, "opt/two": b"two"}.items():
+        for name, data in {
+            ".dockerenv": b"",
+            "etc/hosts": b"",
+            "opt/one": ONE,
+            "opt/two": b"two",
+            "opt/program": PROGRAM,
+        }.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
@@ -35,21 +53,26 @@ def make_tar() -> bytes:
 
 
 def read(folder: Path, answer: bytes, removed: list[str]) -> list[ImageFile]:
-    def remove(connection: object, line: str) -> None:
+    def remove(connection: socket.socket, line: str) -> None:
         removed.append(line.split()[1].rpartition("/")[2])
-        connection.sendall(reply(b"", "204 No Content"))  # type: ignore[attr-defined]
+        connection.sendall(reply(b"", "204 No Content"))
 
-    answers = {"/create": reply({"Id": "c1"}, "201 Created"), "/export": answer, "DELETE": remove}
+    answers: dict[str, bytes | Answer] = {
+        "/create": reply({"Id": "c1"}, "201 Created"),
+        "/export": answer,
+        "DELETE": remove,
+    }
     with scripted_engine(folder, answers) as environment:
-        return list(connect_engine(environment).read_files("image:1", lambda path: path == "opt/two"))
+        return list(connect_engine(environment).read_files("image:1", WANTED.__getitem__))
 
 
 def test_files_come_with_sums_links_with_targets_and_only_wanted_bytes(tmp_path: Path) -> None:
     removed: list[str] = []
-    one, two, same, link = read(tmp_path, reply(make_tar()), removed)
+    one, two, program, same, link = read(tmp_path, reply(make_tar()), removed)
     assert (one.path, one.size, one.sha256, one.data) == ("opt/one", 3000, hashlib.sha256(ONE).hexdigest(), b"")
     assert one.sha1 == hashlib.sha1(ONE, usedforsecurity=False).hexdigest()
     assert (two.path, two.data) == ("opt/two", b"two")
+    assert (program.size, program.data) == (len(PROGRAM), b"version 1.2")
     assert (same.path, same.size, same.sha256) == ("opt/same", 0, one.sha256)
     assert (link.path, link.link) == ("opt/link", "one")
     assert [name.partition("?")[0] for name in removed] == ["c1"]

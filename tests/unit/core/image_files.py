@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Mapping
 
 from builder.core.contents import Contents, read_contents
-from builder.model import ImageFile, ImageView
+from builder.model import ImageFile
+from builder.views import ImageView
 
 STATUS = """\
 Package: base-files
@@ -79,6 +80,7 @@ TEXTS: Mapping[str, str] = {
     "usr/lib/python3/dist-packages/old.egg-info/PKG-INFO": "Name: old\nVersion: 0.1\nLicense: UNKNOWN\n"
     "Classifier: License :: OSI Approved :: BSD License\n",
     "usr/lib/python3/dist-packages/single-3.egg-info": "Name: single\nVersion: 3\n",
+    "opt/node/bin/node": "node.js/v18.18.2",
     "usr/lib/devbox/init": "#!/bin/sh",
 }
 LINKS = {"etc/os-release": "../usr/lib/os-release", "usr/share/doc/foo": "libfoo1"}

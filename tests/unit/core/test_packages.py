@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from builder.core.contents import is_wanted
+from builder.core.contents import NODE_VERSION, find_wanted
 from builder.core.dpkg import parse_licences, parse_status, resolve_needs
 from builder.core.packages import find_loose_files, find_packages
 from tests.unit.core.image_files import LEFT, STATUS, TEXTS, make_contents
@@ -18,6 +20,7 @@ def test_every_kind_of_package_is_found_under_its_package_url() -> None:
         "pkg:deb/debian/base-files@12.4%2Bdeb12u12?arch=amd64&distro=debian-12",
         "pkg:deb/debian/foo@1:2.0-1?arch=all&distro=debian-12",
         "pkg:deb/debian/libfoo1@1:2.0-1%2Bb1?arch=amd64&distro=debian-12&upstream=foo%401:2.0-1",
+        "pkg:generic/node@18.18.2",
         "pkg:npm/%40scope/right@2.0.0-rc.1",
         "pkg:npm/left@1.0.0",
         "pkg:pypi/foo-bar@1.2",
@@ -40,6 +43,7 @@ def test_licences_come_from_what_each_kind_of_package_says() -> None:
         "Foo_Bar": ("MIT OR Apache-2.0",),
         "old": ("BSD License",),
         "single": (),
+        "node": (),
     }
 
 
@@ -47,7 +51,7 @@ def test_people_and_pages_are_taken_where_they_are_real() -> None:
     assert PACKAGES["libfoo1"].supplier == "Foo Maintainers <foo@example.org>"
     assert (PACKAGES["left"].supplier, PACKAGES["Foo_Bar"].supplier) == ("A <a@b.c>", "A <a@b.c>, B <b@b.c>")
     assert {package.homepage for package in PACKAGES.values()} == {
-        "", "https://example.org/foo", "https://example.org/right",
+        "", "https://example.org/foo", "https://example.org/right", "https://nodejs.org/",
     }  # fmt: skip
 
 
@@ -101,9 +105,19 @@ def test_debians_names_of_licences_become_those_of_spdx(line: str, spelled: str)
 
 @pytest.mark.parametrize("path", ["usr/bin/git", f"{LEFT}/index.js", f"{LEFT}/dist/esm/package.json", "package.json"])
 def test_bytes_that_say_nothing_of_packages_are_not_kept(path: str) -> None:
-    assert not is_wanted(path)
+    assert find_wanted(path) is False
+
+
+def test_node_tells_its_version_in_its_program_and_a_debian_package_of_it_is_enough() -> None:
+    assert find_wanted("opt/node/bin/node") is NODE_VERSION
+    match = NODE_VERSION.search(b"...node.js/v%d...node.js/v22.20.10\0...")
+    assert match is not None
+    assert match[0] == b"node.js/v22.20.10"
+    assert PACKAGES["node"].cpe == "cpe:2.3:a:nodejs:node.js:18.18.2:*:*:*:*:*:*:*"
+    packaged = replace(make_contents(), owners={"opt/node/bin/node": "nodejs"})
+    assert "pkg:generic/node@18.18.2" not in {package.purl for package in find_packages(packaged)}
 
 
 @pytest.mark.parametrize("path", [path for path in TEXTS if path.endswith(("package.json", "METADATA", "PKG-INFO"))])
 def test_bytes_that_tell_of_packages_are_kept(path: str) -> None:
-    assert is_wanted(path) == ("/dist/esm/" not in path)
+    assert find_wanted(path) is ("/dist/esm/" not in path)

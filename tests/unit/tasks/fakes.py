@@ -34,7 +34,7 @@ from builder.model import (
     State,
     VolumeSpec,
 )
-from builder.tasks.interfaces import Context, Progress
+from builder.tasks.interfaces import Context, Progress, Wanted
 from builder.views import ContainerView, ImageView
 from tests.unit.core.builders import FACTS, FILES
 
@@ -99,7 +99,7 @@ class FakeEngine:
     def find_image_ids(self, label: str) -> tuple[ImageView, ...]:
         return tuple(image for image in self.images.values() if label in image.labels)
 
-    def read_files(self, image: str, wanted: Callable[[str], bool]) -> Iterator[ImageFile]:
+    def read_files(self, image: str, wanted: Wanted) -> Iterator[ImageFile]:
         self.acts.append(f"read {image}")
         yield from self.files
 

@@ -26,7 +26,7 @@ def test_the_image_is_the_one_that_the_workstation_runs() -> None:
     assert (bill.image, bill.image_id, bill.created) == ("devbox/workstation:870f", IMAGE.id, IMAGE.created)
     assert [package.name for package in bill.packages if package.kind == "npm"] == ["@scope/right", "left"]
     (ended,) = ours.told(TaskEnded)
-    assert ended.text == "8 packages and 8 other files in devbox/workstation:870f"
+    assert ended.text == "9 packages and 8 other files in devbox/workstation:870f"
 
 
 def test_substitutions_come_from_the_container_and_nothing_else_of_it_does() -> None:
