@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from builder.core.canonical import content_id
 from builder.core.contents import find_distribution, read_contents
 from builder.core.labels import LABEL_PREFIX, LABEL_REQUESTED_BASE, LABEL_SUBSTITUTIONS
 from builder.core.packages import Package, find_loose_files, find_packages
 from builder.model import ImageFile, Substitution
-from builder.views import ImageView
+
+if TYPE_CHECKING:
+    from builder.views import ImageView
 
 # Labels of a container that say what was asked for; its others are about the container itself.
 ASKED = (LABEL_REQUESTED_BASE, LABEL_SUBSTITUTIONS)
