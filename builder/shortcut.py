@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.adapters.installation import stamp_assets, stamp_code
-from builder.errors import DevboxError
+from builder.errors import ConfigError, DevboxError
 
 if TYPE_CHECKING:
     from builder.tasks.status import Status
 
+CONFIG = "devbox.yaml"
+MAX_CONFIG, MAX_STATE = 1 << 20, 16 << 20  # more is refused the long way
 ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
 
 
@@ -57,39 +59,44 @@ def _answer_status(directory: Path, environment: Mapping[str, str]) -> str | Non
 
 def take_fingerprint(directory: Path, environment: Mapping[str, str]) -> str:
     """One hash over all that `up` reads, cheap to take: unchanged, the last plan still holds."""
-    digest = hashlib.sha256(_read_config(directory))
+    written = _read_plain(directory / CONFIG, MAX_CONFIG) or b"no config"
+    digest = hashlib.sha256(written)
     facts = [str(directory.resolve()), str(os.getuid()), str(os.getgid()), sys.version]
     engine = [f"{name}={environment.get(name, '')}" for name in ENGINE_VARIABLES]
-    for line in (*facts, *engine, *stamp_code(), *stamp_assets(), *_stamp_framework(directory)):
+    for line in (*facts, *engine, *stamp_code(), *stamp_assets(), *_stamp_framework(directory, written)):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
 
 
-def _read_config(directory: Path) -> bytes:
+def _read_plain(path: Path, limit: int) -> bytes | None:
+    """What is in a file; None where there is none, or one that the long way has to complain of: a pipe, a huge one."""
     try:
-        return (directory / "devbox.yaml").read_bytes()
-    except OSError as error:  # none, or one that the long way has to complain of
-        return type(error).__name__.encode()
+        return path.read_bytes() if path.is_file() and path.stat().st_size <= limit else None
+    except OSError:
+        return None
 
 
-def _stamp_framework(directory: Path) -> list[str]:
+def _stamp_framework(directory: Path, written: bytes) -> list[str]:
     """Name, size and time of every file of a framework that devbox.yaml takes from this machine's disk.
 
     Read loosely: what is wrong in the file is told by the long way. Who names no framework pays nothing.
     """
-    text = _read_config(directory)
-    if b"framework" not in text:
+    if b"framework" not in written:
         return []
-    import yaml
+    from builder.core.source import decode_source, parse_source
 
     try:
-        asked = yaml.safe_load(text)["framework"]
-        source = directory / Path(asked.get("path") or asked.get("wheel") or "devbox.yaml").expanduser()
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, RuntimeError):
+        data = parse_source(decode_source(written, file=CONFIG), file=CONFIG).data
+    except ConfigError:
         return []
+    asked = data.get("framework") if isinstance(data, dict) else None
+    named = (asked.get("path") or asked.get("wheel")) if isinstance(asked, dict) else None
+    if not isinstance(named, str):
+        return []
+    from builder.adapters.hostinfo import find_home
     from builder.adapters.projects import stamp_project
 
-    return stamp_project(source)
+    return stamp_project(find_home() / named[2:] if named.startswith("~/") else directory / named)
 
 
 def find_unchanged(directory: Path, fingerprint: str, environment: Mapping[str, str]) -> Status | None:
@@ -108,9 +115,9 @@ def find_unchanged(directory: Path, fingerprint: str, environment: Mapping[str, 
 def _remembered_spec(directory: Path, fingerprint: str) -> str | None:
     """What the container was made of, if state.json is of this fingerprint. Its format is owned by `adapters.state`."""
     try:
-        told = json.loads((directory / ".workstation" / "state.json").read_bytes())
+        told = json.loads(_read_plain(directory / ".workstation" / "state.json", MAX_STATE) or b"")
         return str(told["spec"]) if told["fingerprint"] == fingerprint else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None  # the long way reads the file strictly, and says what is wrong with it
 
 

@@ -31,6 +31,23 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             temporary.unlink()
 
 
+def read_plain(path: Path, limit: int) -> bytes | None:
+    """What is in a file; None where there is none. Raises HostError for a FIFO or device (reading it might never end),
+    and for one of more than `limit` bytes."""
+    try:
+        if not path.exists():
+            return None
+        if not path.is_file():
+            raise HostError("is no plain file", where=str(path))
+        with path.open("rb") as source:
+            data = source.read(limit + 1)
+    except OSError as error:
+        raise cannot("read", path, error) from error
+    if len(data) > limit:
+        raise HostError(f"is larger than {limit} bytes", where=str(path))
+    return data
+
+
 def make_folder(path: Path, *, mode: int = 0o755) -> None:
     """Make `path` and its parents; `mode` is that of the last one when it is new."""
     try:

@@ -6,6 +6,7 @@ Owns the file's format and the checks on reading. Does not touch the disk; `work
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +14,8 @@ from builder.errors import LockError
 from builder.model import Answers, BaseAnswer, Retrieval, State, Substitution
 
 FORMAT: Final = 1
+MAX_TEXT: Final = 4096
+COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def dump_state(state: State) -> bytes:
@@ -46,7 +49,7 @@ def load_state(data: bytes, *, where: str) -> State:
     """The state in `data`. Raises LockError when it is damaged or of a newer devbox."""
     try:
         told = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(where, f"not JSON: {error}") from error
     if not isinstance(told, dict):
         raise _damaged(where, "not an object")
@@ -72,10 +75,17 @@ class _Reader:
         self._where = where
 
     def text(self, key: str) -> str:
+        """One line; what is remembered goes into a Dockerfile, labels and command lines as devbox.yaml does."""
         value = self._told.get(key)
-        if not isinstance(value, str):
-            raise _damaged(self._where, f"`{key}` is no text")
+        if not isinstance(value, str) or not value.isprintable() or len(value) > MAX_TEXT:
+            raise _damaged(self._where, f"`{key}` is no line of text")
         return value
+
+    def word(self, key: str) -> str:
+        text = self.text(key)
+        if not text or " " in text or text.startswith("-"):
+            raise _damaged(self._where, f"`{key}` is no single word")
+        return text
 
     def group(self, key: str) -> _Reader | None:
         value = self._told.get(key)
@@ -92,18 +102,22 @@ class _Reader:
             raise _damaged(self._where, f"`{key}` holds something else than text")
         return tuple(str(item) for item in items)
 
-    def named_texts(self, key: str) -> dict[str, str]:
-        """Texts by name; none where the key is missing, as in files of an older devbox."""
+    def commits(self, key: str) -> dict[str, str]:
+        """Commits by name; none where the key is missing, as in files of an older devbox."""
         value = self._told.get(key, {})
-        if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
-            raise _damaged(self._where, f"`{key}` holds something else than text")
+        if not isinstance(value, dict):
+            raise _damaged(self._where, f"`{key}` is no object")
+        if not all(isinstance(item, str) and COMMIT.fullmatch(item) for item in value.values()):
+            raise _damaged(self._where, f"`{key}` holds something else than commits")
         return {str(name): str(text) for name, text in value.items()}
 
     def ports(self, key: str) -> dict[str, int]:
         value = self._told.get(key)
         found: dict[str, int] = {}
-        for name, port in value.items() if isinstance(value, dict) else ():
-            if not isinstance(port, int) or not 0 < port < 65536:
+        if not isinstance(value, dict):
+            raise _damaged(self._where, f"`{key}` is no object")
+        for name, port in value.items():
+            if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
                 raise _damaged(self._where, f"`{key}.{name}` is no port")
             found[str(name)] = port
         return found
@@ -141,8 +155,8 @@ def _read_answers(reader: _Reader) -> Answers:
     return Answers(
         question=reader.text("question"),
         base=BaseAnswer(
-            name=base.text("name"),
-            reference=base.text("reference"),
+            name=base.word("name"),
+            reference=base.word("reference"),
             how=_retrieval(base),
             identity=base.text("identity"),
         ),
@@ -153,7 +167,7 @@ def _read_answers(reader: _Reader) -> Answers:
             )
             for item in reader.groups("substitutions")
         ),
-        commits=reader.named_texts("commits"),
+        commits=reader.commits("commits"),
     )
 
 

@@ -15,13 +15,14 @@ import json
 import os
 import shutil
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from builder.adapters.files import cannot, make_folder, write_atomic
+from builder.adapters.files import cannot, make_folder, read_plain, write_atomic
 from builder.adapters.process import Stopped, never
 from builder.adapters.state import dump_state, load_state
 from builder.errors import ConfigError, HostError, Interrupted
@@ -32,6 +33,7 @@ FOLDER: Final = ".workstation"
 OWN: Final = frozenset({".gitignore", "lock", "manifest.json", "state.json"})
 LOCK_POLL_S: Final = 0.2
 MAX_CONFIG: Final = 1 << 20
+MAX_STATE: Final = 16 << 20  # a manifest has a line for each file of a framework
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +73,18 @@ class Workspace:
         return self._root / FOLDER
 
     def read_config(self) -> bytes | None:
-        """The bytes of devbox.yaml, None where there is none. A FIFO, a device or a huge file is refused."""
+        """The bytes of devbox.yaml, None where there is none. A folder, FIFO, device or huge file is a ConfigError."""
         path = self._root / CONFIG
         try:
             if not path.exists():
                 return None
-            if not path.is_file() or path.stat().st_size > MAX_CONFIG:
-                raise HostError("is no plain file of at most 1 MB", where=str(path))
-            return path.read_bytes()
+            if not path.is_file():
+                raise ConfigError("is no plain file", where=CONFIG)
+            with path.open("rb") as file:
+                data = file.read(MAX_CONFIG + 1)
+            if len(data) > MAX_CONFIG:
+                raise ConfigError("the file is larger than 1 MB", where=CONFIG, hint="is it the right file?")
+            return data
         except OSError as error:
             raise cannot("read", path, error) from error
 
@@ -99,13 +105,8 @@ class Workspace:
     def load_state(self) -> State:
         """What is remembered; nothing yet is an empty State. Raises LockError for a damaged or newer file."""
         path = self.folder / "state.json"
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            return State()
-        except OSError as error:
-            raise cannot("read", path, error) from error
-        return load_state(data, where=str(path))
+        data = read_plain(path, MAX_STATE)
+        return State() if data is None else load_state(data, where=str(path))
 
     def save_state(self, state: State) -> None:
         self._make()
@@ -149,11 +150,9 @@ class Workspace:
     def _load_manifest(self) -> dict[str, str]:
         """Names we wrote, with sha256. A damaged list means that nothing is known to be ours."""
         try:
-            told = json.loads((self.folder / "manifest.json").read_bytes())
-        except (FileNotFoundError, ValueError):
+            told = json.loads(read_plain(self.folder / "manifest.json", MAX_STATE) or b"{}")
+        except (ValueError, RecursionError):
             return {}
-        except OSError as error:
-            raise cannot("read", self.folder / "manifest.json", error) from error
         return {str(name): str(value) for name, value in told.items()} if isinstance(told, dict) else {}
 
     def _check_ours(self, name: str, before: dict[str, str]) -> None:
@@ -220,9 +219,13 @@ class Workspace:
 def _open_lock(path: Path) -> int:
     try:
         make_folder(path.parent)  # the one we wait for may be a `down` that takes the folder away
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
     except OSError as error:
         raise cannot("lock", path, error) from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise HostError("is no plain file, and cannot be locked", where=str(path), hint="remove it")
+    return handle
 
 
 def _try_lock(handle: int, path: Path) -> bool:

@@ -145,6 +145,8 @@ class DevPort(Section):
 
 
 def _dev_list(value: object) -> object:
+    if isinstance(value, Mapping):
+        return [value]
     return [] if written(value) is False else as_list(value)
 
 

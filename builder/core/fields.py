@@ -18,12 +18,16 @@ _URL: Final = (
     r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%!$&()*+,;=:@/?#{}-]*)?"
 )
 _PATH: Final = r"[^\s:\\-][^:\\]*"
+_LONGEST_NAME: Final = 255  # bytes, of one file or folder: Linux, limits.h
 SIZE_UNITS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 def no_escape(path: str) -> str:
-    if ".." in path.split("/"):
+    parts = re.split(r"[/:]", path)  # the colon is Git's, between host and path
+    if ".." in parts:
         raise wrong(f"{shown(path)} leaves its folder", "write the path without `..`")
+    if any(len(part.encode()) > _LONGEST_NAME for part in parts):
+        raise wrong(f"a part of {shown(path)} is longer than a file's name can be", f"at most {_LONGEST_NAME} bytes")
     if path.startswith("~") and path != "~" and not path.startswith("~/"):
         raise wrong(f"{shown(path)} is the home of somebody else", "only ~ and ~/... are supported")
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from builder.core.catalog import CheckFile
 from builder.core.fields import Name  # noqa: TC001  # pydantic reads annotations at run time
@@ -19,13 +19,17 @@ class OwnCheck(CheckFile):
 
     name: Name
 
+    @model_validator(mode="after")
+    def _checks_something(self) -> OwnCheck:
+        if not (self.run or self.file or self.package or self.service):
+            raise wrong(f"the check {shown(self.name)} checks nothing", "write `run`, `file`, `package` or `service`")
+        if self.version and not (self.run or self.package):
+            raise wrong(f"the check {shown(self.name)} has a version of nothing", "write `run` or `package` beside it")
+        return self
+
 
 def _check_own(checks: tuple[OwnCheck, ...]) -> tuple[OwnCheck, ...]:
     for index, item in enumerate(checks):
-        if not (item.run or item.file or item.package or item.service):
-            raise wrong(f"the check {shown(item.name)} checks nothing", "write `run`, `file`, `package` or `service`")
-        if item.version and not (item.run or item.package):
-            raise wrong(f"the check {shown(item.name)} has a version of nothing", "write `run` or `package` beside it")
         if any(item.name == other.name for other in checks[:index]):
             raise wrong(f"the check {shown(item.name)} is there twice", "every check needs a name of its own")
     return checks

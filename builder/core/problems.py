@@ -6,6 +6,7 @@ Owns positions and the layout of such messages; knows neither YAML nor pydantic.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ Path = tuple[str | int, ...]  # keys of mappings and indices of lists, from the 
 
 _EXCERPT_WIDTH = 100
 _SHOWN = 60
+_TOLD = 50  # nobody reads more at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +68,13 @@ class Source:
         return self.values.get(())
 
     def problem(self, path: Path, message: str, *, hint: str | None = None, of_key: bool = False) -> Problem:
-        return self.problem_at(self.position(path, of_key=of_key), message, hint=hint)
+        return self.problem_at(self.position(path, of_key=of_key), message, path=path, hint=hint)
 
-    def problem_at(self, position: Position | None, message: str, *, hint: str | None = None) -> Problem:
+    def problem_at(
+        self, position: Position | None, message: str, *, path: Path = (), hint: str | None = None
+    ) -> Problem:
+        """`path` is what the problem is about, where that is known; it stands before the message."""
+        message = f"{dotted(path)}: {message}" if path else message
         if position is None:
             return Problem(where=self.file, message=message, hint=hint)
         where = f"{self.file}:{position.line}:{position.column}"
@@ -85,7 +91,10 @@ def make_error(problems: Sequence[Problem]) -> ConfigError:
     if len(problems) == 1:
         only = problems[0]
         return ConfigError(only.message, where=only.where, hint=only.hint, detail=only.excerpt or None)
-    return ConfigError("\n\n".join([f"{len(problems)} things are wrong", *map(str, problems)]))
+    told = [f"{len(problems)} things are wrong", *map(str, problems[:_TOLD])]
+    if len(problems) > _TOLD:
+        told.append(f"... and {len(problems) - _TOLD} more like these")
+    return ConfigError("\n\n".join(told))
 
 
 def nearest(wanted: str, known: Iterable[str]) -> str | None:
@@ -106,15 +115,30 @@ def choose_hint(wanted: str, known: Iterable[str]) -> str:
 
 def shown(value: object) -> str:
     """A value as a message shows it: on one line, printable, not too long."""
-    text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in str(value))
+    text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in _without_password(str(value)))
     return f"`{text}`" if len(text) <= _SHOWN else f"`{text[:_SHOWN]}…`"
+
+
+def dotted(path: Path) -> str:
+    """A path as a person would write it: `ports.dev[3].host`."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{_part(part)}" for part in path)
+    return "".join(parts).removeprefix(".")
+
+
+def _part(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", key) else shown(key)
+
+
+def _without_password(text: str) -> str:
+    """`text` with what stands before the @ of an address made unreadable, at the same length: logs are kept."""
+    return re.sub(r"(?<=://)[^\s/@]+(?=@)", lambda found: "*" * len(found.group()), text)
 
 
 def _excerpt(lines: Sequence[str], position: Position) -> str:
     if not 1 <= position.line <= len(lines):
         return ""
     start = max(0, position.column - _EXCERPT_WIDTH + 20)
-    line = lines[position.line - 1][start : start + _EXCERPT_WIDTH]
+    line = _without_password(lines[position.line - 1])[start : start + _EXCERPT_WIDTH]
     text = "".join(char if char.isprintable() else " " if char == "\t" else "�" for char in line)
     indent = position.column - 1 - start
     carets = "^" * max(1, min(position.width, len(text) - indent))

@@ -136,7 +136,7 @@ class _Builder:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents == 2:
-                    self._refuse(event, "a second document starts here", "keep one document and remove the `---`")
+                    self._refuse(event, (), "a second document starts here", "keep one document and remove the `---`")
                     return data
                 data = self._node(next(events), ())
         return {} if isinstance(data, Scalar) and data.value is None else data
@@ -144,11 +144,11 @@ class _Builder:
     def _node(self, event: yaml.Event, path: Path) -> Node:
         self.values[path] = _span(event)
         if len(path) > MAX_DEPTH:
-            raise make_error([self._problem(event, f"nested deeper than {MAX_DEPTH} levels", None)])
+            raise make_error([self._problem(event, path[:1], f"nested deeper than {MAX_DEPTH} levels", None)])
         if isinstance(event, yaml.AliasEvent):
-            self._refuse(event, f"the alias *{event.anchor} is not supported", "write the value out")
+            self._refuse(event, path, f"the alias *{event.anchor} is not supported", "write the value out")
             return Scalar("", "")
-        self._check_properties(event)
+        self._check_properties(event, path)
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(path)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -163,7 +163,8 @@ class _Builder:
             inner = (*path, key)
             first = self.keys.get(inner)
             if first:
-                self._refuse(event, f"the key {shown(key)} is there already, in line {first.line}", "keep one of them")
+                message = f"the key {shown(key)} is there already, in line {first.line}"
+                self._refuse(event, inner, message, "keep one of them")
                 inner = (*path, f"{key} (again)")
             else:
                 self.keys[inner] = _span(event)
@@ -174,12 +175,12 @@ class _Builder:
 
     def _key(self, event: yaml.Event, path: Path) -> str:
         if isinstance(event, yaml.ScalarEvent):
-            self._check_properties(event)
+            self._check_properties(event, path)
             return str(event.value)
         if isinstance(event, yaml.AliasEvent):
-            self._refuse(event, f"the alias *{event.anchor} is not supported", "write the key out")
+            self._refuse(event, path, f"the alias *{event.anchor} is not supported", "write the key out")
             return f"*{event.anchor}"
-        self._refuse(event, "a key must be plain text", "quote it if it starts with { or [")
+        self._refuse(event, path, "a key must be plain text", "quote it if it starts with { or [")
         self._node(event, (*path, "?"))
         return "?"
 
@@ -189,19 +190,19 @@ class _Builder:
             result.append(self._node(event, (*path, len(result))))
         return result
 
-    def _check_properties(self, event: yaml.Event) -> None:
+    def _check_properties(self, event: yaml.Event, path: Path) -> None:
         anchor = getattr(event, "anchor", None)
         if anchor:
-            self._refuse(event, f"the anchor &{anchor} is not supported", "write the value where it is used")
+            self._refuse(event, path, f"the anchor &{anchor} is not supported", "write the value where it is used")
         tag = getattr(event, "tag", None)
         if tag and tag != "!":
-            self._refuse(event, f"the tag {shown(tag)} is not supported", "remove it; quotes make a value text")
+            self._refuse(event, path, f"the tag {shown(tag)} is not supported", "remove it; quotes make a value text")
 
-    def _problem(self, event: yaml.Event, message: str, hint: str | None) -> Problem:
-        return self._source.problem_at(_span(event), message, hint=hint)
+    def _problem(self, event: yaml.Event, path: Path, message: str, hint: str | None) -> Problem:
+        return self._source.problem_at(_span(event), message, path=path, hint=hint)
 
-    def _refuse(self, event: yaml.Event, message: str, hint: str) -> None:
-        self.problems.append(self._problem(event, message, hint))
+    def _refuse(self, event: yaml.Event, path: Path, message: str, hint: str) -> None:
+        self.problems.append(self._problem(event, path, message, hint))
 
 
 def _span(event: yaml.Event) -> Position:

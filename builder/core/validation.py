@@ -159,8 +159,8 @@ class Section(BaseModel):
 
 
 def as_list(value: object) -> object:
-    """One item in place of a list of one."""
-    if isinstance(value, (list, tuple)):
+    """One item in place of a list of one. A mapping is no item: no list of texts holds one."""
+    if isinstance(value, (list, tuple, Mapping)):
         return value
     return [] if written(value) is None else [value]
 
@@ -215,10 +215,9 @@ def _in_words(item: ErrorDetails, path: Path, model: type[BaseModel]) -> tuple[s
 
 def _unknown_key(key: str, path: Path, model: type[BaseModel]) -> tuple[str, str]:
     known = keys_of(model_at(model, path[:-1]))
-    inside = ".".join(str(part) for part in path[:-1])
-    message = f"unknown key {shown(key)}" + (f" in {inside}" if inside else "")
     close = nearest(key, known)
-    return message, f"did you mean `{close}`?" if close else choose_hint(key, known).replace("choices", "keys here")
+    hint = f"did you mean `{close}`?" if close else choose_hint(key, known).replace("choices", "keys here")
+    return f"unknown key {shown(key)}", hint
 
 
 def keys_of(model: type[BaseModel]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import struct
 from pathlib import Path
 
@@ -128,6 +129,46 @@ def test_a_private_key_named_in_the_config_is_refused(tmp_path: Path, store: Key
     (tmp_path / "home/id").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
     with pytest.raises(ConfigError, match="private key"):
         store.ensure("demo", HERE, ("~/id",))
+
+
+NO_PUBLIC_KEYS = {
+    "private": b"-----BEGIN RSA PRIVATE KEY-----\n",
+    "large": f"{public_key()}\n".encode() * 500,
+    "bytes": bytes(range(256)),
+    "options": f'command="id" {public_key()}\n'.encode(),
+    "half a key": public_key()[:40].encode(),
+    "known hosts": f"example.org {public_key()}\n".encode(),
+    "one of two": f"{public_key()}\n-oProxyCommand=id\n".encode(),
+}
+
+
+@pytest.mark.parametrize("content", NO_PUBLIC_KEYS.values(), ids=NO_PUBLIC_KEYS)
+@pytest.mark.parametrize("linked", [False, True], ids=["plain", "linked"])
+def test_a_file_that_holds_no_public_keys_is_refused(
+    tmp_path: Path, store: KeyStore, content: bytes, *, linked: bool
+) -> None:
+    (tmp_path / "home/team").write_bytes(content)
+    (tmp_path / "home/link").symlink_to("team")
+    with pytest.raises(ConfigError):
+        store.ensure("demo", HERE, ("~/link" if linked else "~/team",))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "link to nothing", "nothing"])
+def test_what_is_no_file_of_public_keys_is_refused_and_not_waited_for(
+    tmp_path: Path, store: KeyStore, kind: str
+) -> None:
+    path = tmp_path / "home/team"
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "link to nothing":
+            path.symlink_to("gone")
+    with pytest.raises(ConfigError):
+        store.ensure("demo", HERE, ("~/team",))
 
 
 def test_secrets_are_not_written_behind_a_link(tmp_path: Path, store: KeyStore) -> None:

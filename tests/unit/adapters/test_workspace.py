@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from builder.adapters.workspace import Holder, Workspace
-from builder.errors import DevboxError, HostError, Interrupted, LockError
+from builder.errors import ConfigError, DevboxError, HostError, Interrupted, LockError
 from builder.model import Answers, BaseAnswer, RenderedFile, Retrieval, State, Substitution
+from tests.unit.core.bad_cases import BadCase, read_cases
+
+BAD_STATE = Path(__file__).parent / "data" / "bad-state.txt"
 
 STATE = State(
     ports={"vnc": 5901, "ssh": 2223},
@@ -49,24 +53,42 @@ def test_state_is_remembered(tmp_path: Path) -> None:
     assert (tmp_path / ".workstation/.gitignore").read_text() == "*\n"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"format": 1}', '{"format": "1"}', '{"format": 1, "ports": {"a": 70000}}']
-)
-def test_damaged_state_is_a_lock_error_with_a_hint(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("case", read_cases(BAD_STATE), ids=lambda case: case.name)
+def test_state_that_is_not_ours_is_a_lock_error_with_a_hint(tmp_path: Path, case: BadCase) -> None:
+    """Somebody's repository may bring a `.workstation/state.json`: it is held to the rules of devbox.yaml."""
     space = Workspace(tmp_path)
     space.save_state(STATE)
-    (tmp_path / ".workstation/state.json").write_text(text)
-    with pytest.raises(LockError, match="damaged") as caught:
+    file = tmp_path / ".workstation/state.json"
+    file.write_bytes(case.text)
+    with pytest.raises(LockError) as caught:
         space.load_state()
+    assert caught.value.where == str(file)
+    assert [finding.reason in caught.value.message for finding in case.expected] == [True]
     assert caught.value.hint
 
 
-def test_state_of_a_newer_devbox_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["state.json", "manifest.json", "lock"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
     space = Workspace(tmp_path)
     space.save_state(STATE)
-    (tmp_path / ".workstation/state.json").write_text('{"format": 2}')
-    with pytest.raises(LockError, match="newer devbox"):
-        space.load_state()
+    (tmp_path / ".workstation" / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / ".workstation" / name)
+
+    def work() -> None:
+        with space.lock("up"):
+            space.load_state()
+            space.write_tree({})
+
+    with pytest.raises(HostError, match="no plain file"):
+        work()
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_a_config_that_is_no_file_is_refused_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "devbox.yaml"
+    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero")}[kind]()
+    with pytest.raises(ConfigError, match="no plain file"):
+        Workspace(tmp_path).read_config()
 
 
 def test_a_second_tree_replaces_the_first_and_leaves_equal_files_alone(tmp_path: Path) -> None:

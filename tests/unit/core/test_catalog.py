@@ -23,11 +23,11 @@ def test_the_small_catalogue_is_valid() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("tools/x", "apt: [a]", "images/tools/x.yaml:1:1: the key `summary` is missing"),
-        ("tools/x", "summary: x\nrequire: [git]", "images/tools/x.yaml:2:1: unknown key `require`"),
-        ("tools/x", "summary: x\nrequires: [gti]", "images/tools/x.yaml:2:12: unknown tool `gti`"),
+        ("tools/x", "apt: [a]", "images/tools/x.yaml:1:1: summary: the key `summary` is missing"),
+        ("tools/x", "summary: x\nrequire: [git]", "images/tools/x.yaml:2:1: require: unknown key `require`"),
+        ("tools/x", "summary: x\nrequires: [gti]", "images/tools/x.yaml:2:12: requires[0]: unknown tool `gti`"),
         ("tools/x", "summary: x\nrequires: [x]", "these require each other: x -> x"),
-        ("tools/x", "summary: x\nrootfs: [inot]", "images/tools/x.yaml:2:10: unknown part of images/rootfs `inot`"),
+        ("tools/x", "summary: x\nrootfs: [inot]", "tools/x.yaml:2:10: rootfs[0]: unknown part of images/rootfs `inot`"),
         ("tools/x", "summary: x\napt_by_base: {debian-9: [ab]}", "unknown base `debian-9`"),
         ("tools/x", "summary: x\nenv: {A: '{verson}'}", "unknown placeholder `verson`"),
         ("tools/x", 'summary: x\nenv: {A: "a\\nb"}', "cannot hold the character U+000A"),
@@ -58,8 +58,8 @@ def test_the_small_catalogue_is_valid() -> None:
             "distribution: debian\ncodename: x\nimage: x\nkeyring: x.gpg\npython: 3.11\nsubstitute: y",
             "unknown base `y`",
         ),
-        ("profiles/x", "summary: x\ntools: [gti]", "images/profiles/x.yaml:2:9: unknown tool `gti`"),
-        ("profiles/x", "summary: x\ntools: {node: 17}", "images/profiles/x.yaml:2:9: unknown version `17`"),
+        ("profiles/x", "summary: x\ntools: [gti]", "images/profiles/x.yaml:2:9: tools[0]: unknown tool `gti`"),
+        ("profiles/x", "summary: x\ntools: {node: 17}", "images/profiles/x.yaml:2:9: tools.node: unknown version `17`"),
         ("profiles/x", "summary: x\ntools: []\nslots: {vnc-server: git}", "unknown tool for the slot vnc-server `git`"),
     ],
 )

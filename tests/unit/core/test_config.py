@@ -132,7 +132,7 @@ def test_a_single_error_has_place_excerpt_caret_and_hint() -> None:
     with pytest.raises(ConfigError) as caught:
         make_config("desktop:\n  geometri: 1920x1080\n")
     assert str(caught.value) == (
-        "devbox.yaml:2:3: unknown key `geometri` in desktop\n"
+        "devbox.yaml:2:3: desktop.geometri: unknown key `geometri`\n"
         "    2 |   geometri: 1920x1080\n"
         "      |   ^^^^^^^^\n"
         "hint: did you mean `geometry`?"

@@ -99,7 +99,7 @@ def test_a_combination_that_cannot_work_names_what_would() -> None:
     with pytest.raises(ConfigError) as caught:
         make_resolved("tools:\n  node: 20\n  claude-code: 2.1.330\n")
     assert caught.value.where == "devbox.yaml:3:16"
-    assert caught.value.message == "claude-code 2.1.330 needs node >=22, but node is 20.13.0"
+    assert caught.value.message == "tools.claude-code: claude-code 2.1.330 needs node >=22, but node is 20.13.0"
     assert caught.value.hint == 'node 22 would do: write `node: "22"`'
     assert tool_of(make_resolved("tools: {node: 22, claude-code: 2.1.330}"), "claude-code").version == "2.1.330"
 

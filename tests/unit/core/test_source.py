@@ -62,11 +62,11 @@ def test_an_empty_document_is_an_empty_mapping(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: 1\nb: 2\na: 3\n", "f:3:1: the key `a` is there already, in line 1"),
-        ("a: &x 1\n", "f:1:4: the anchor &x is not supported"),
-        ("a: *x\n", "f:1:4: the alias *x is not supported"),
-        ("a: !!binary x\n", "f:1:4: the tag"),
-        ("a: !env x\n", "f:1:4: the tag `!env` is not supported"),
+        ("a: 1\nb: 2\na: 3\n", "f:3:1: a: the key `a` is there already, in line 1"),
+        ("a: &x 1\n", "f:1:4: a: the anchor &x is not supported"),
+        ("a: *x\n", "f:1:4: a: the alias *x is not supported"),
+        ("a: !!binary x\n", "f:1:4: a: the tag"),
+        ("a: !env x\n", "f:1:4: a: the tag `!env` is not supported"),
         ("a:\n\tb: 1\n", "f:2:1: the line is indented with a tab"),
         ("a:\n  b: 1\n\tc: 2\n", "f:3:1: the line is indented with a tab"),
         ("a: 1\n---\nb: 2\n", "f:2:1: a second document starts here"),
