@@ -32,6 +32,7 @@ MAX_FILES: Final = 5_000
 COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # Nothing that git would ask of a person, and no way of transport that runs a program of its own.
 GIT_ENVIRONMENT: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "LC_ALL": "C"}
+PRIVATE_KEY: Final = re.compile(rb"\s*(?:-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File)")
 _INSIDE: Final = "project"
 
 
@@ -47,6 +48,9 @@ def read_project(folder: Path) -> RenderedTree:
     total = 0
     for path in _wanted_files(folder, folder):
         data = _read(path)
+        if PRIVATE_KEY.match(data):
+            hint = "move it out of the project; what a test needs belongs into `tests`, which stays out of a build"
+            raise HostError("is a private key, which does not go into a build", where=str(path), hint=hint)
         total += len(data)
         found[path.relative_to(folder).as_posix()] = RenderedFile(data=data, executable=os.access(path, os.X_OK))
         if total > MAX_BYTES or len(found) > MAX_FILES:

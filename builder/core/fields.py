@@ -162,7 +162,8 @@ Timezone = Annotated[
     AfterValidator(_timezone),
 ]
 Theme = Annotated[str, Text("the name of a theme", r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", 64, "jonathan")]
-Url = Annotated[str, Text("an http(s) address without a password", _URL, 500)]
+# Of mirrors. No semicolon: it begins a comment in npm's file.
+Url = Annotated[str, Text("an http(s) address without a password or semicolon", rf"(?!.*;){_URL}", 500)]
 GitUrl = Annotated[
     str,
     Text(

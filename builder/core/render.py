@@ -16,6 +16,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined, TemplateError
 
 from builder.core.plan import NO_PROJECTS, plain_name
 from builder.core.projects import TREE
+from builder.core.source import FORBIDDEN
 from builder.errors import RenderError
 from builder.model import Plan, Project, RenderedFile, RenderedTree, ServiceSpec
 
@@ -88,17 +89,21 @@ def quote_environment(value: str) -> str:
 
     Source: the Dockerfile reference, "Environment replacement" and "Parsing"; a line break has no escape there.
     """
-    if any(not character.isprintable() for character in value):
-        raise RenderError(f"a control character cannot be written in a Dockerfile: {value!r}")
+    _refuse_controls(value)
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
     return f'"{escaped}"'
 
 
 def quote_shell(value: str) -> str:
     """One word of a shell line inside RUN. Line breaks are refused: a Dockerfile would end the instruction there."""
-    if any(not character.isprintable() for character in value):
-        raise RenderError(f"a control character cannot be written in a Dockerfile: {value!r}")
+    _refuse_controls(value)
     return shlex.quote(value)
+
+
+def _refuse_controls(value: str) -> None:
+    """The last line of defence. Other signs that cannot be seen, such as a no-break space in a name, do no harm."""
+    if FORBIDDEN.search(value):
+        raise RenderError(f"a control character cannot be written in a Dockerfile: {value!r}")
 
 
 def quote_compose(value: object) -> str:

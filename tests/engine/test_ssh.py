@@ -30,30 +30,33 @@ def workstation(
 
 @pytest.fixture(scope="module")
 def identity(workstation: Workstation) -> paramiko.Ed25519Key:
+    return own_key(workstation)
+
+
+def own_key(workstation: Workstation) -> paramiko.Ed25519Key:
+    """The key that devbox made for this workstation."""
     return paramiko.Ed25519Key.from_private_key_file(str(workstation.secrets().parent / "id_ed25519"))
 
 
 def connect(
-    workstation: Workstation, key: paramiko.PKey | None = None, *, user: str = "dev", password: str | None = None
+    workstation: Workstation,
+    key: paramiko.PKey | None = None,
+    *,
+    host: str = "127.0.0.1",
+    user: str = "dev",
+    password: str | None = None,
 ) -> paramiko.SSHClient:
     """A session whose server must show the key that lies beside the secrets."""
     port = workstation.port("ssh")
     kind, blob = (workstation.secrets() / "ssh_host_ed25519_key.pub").read_text().split()[:2]
-    pinned = paramiko.hostkeys.HostKeyEntry.from_line(f"[127.0.0.1]:{port} {kind} {blob}")
+    pinned = paramiko.hostkeys.HostKeyEntry.from_line(f"[{host}]:{port} {kind} {blob}")
     assert pinned is not None
     assert pinned.key is not None
     client = paramiko.SSHClient()
-    client.get_host_keys().add(f"[127.0.0.1]:{port}", kind, pinned.key)
+    client.get_host_keys().add(f"[{host}]:{port}", kind, pinned.key)
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
     client.connect(
-        "127.0.0.1",
-        port=port,
-        username=user,
-        pkey=key,
-        password=password,
-        allow_agent=False,
-        look_for_keys=False,
-        timeout=10,
+        host, port=port, username=user, pkey=key, password=password, allow_agent=False, look_for_keys=False, timeout=10
     )
     return client
 
