@@ -59,7 +59,7 @@ def _answer_status(directory: Path, environment: Mapping[str, str]) -> str | Non
 
 def take_fingerprint(directory: Path, environment: Mapping[str, str]) -> str:
     """One hash over all that `up` reads, cheap to take: unchanged, the last plan still holds."""
-    written = _read_plain(directory / CONFIG, MAX_CONFIG) or b"no config"
+    written = _read_plain(directory / CONFIG, MAX_CONFIG)
     digest = hashlib.sha256(written)
     facts = [str(directory.resolve()), str(os.getuid()), str(os.getgid()), sys.version]
     engine = [f"{name}={environment.get(name, '')}" for name in ENGINE_VARIABLES]
@@ -68,12 +68,15 @@ def take_fingerprint(directory: Path, environment: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _read_plain(path: Path, limit: int) -> bytes | None:
-    """What is in a file; None where there is none, or one that the long way has to complain of: a pipe, a huge one."""
+def _read_plain(path: Path, limit: int) -> bytes:
+    """What is in a file. Where there is none, or one that the long way has to complain of (a pipe, a huge one), what no
+    file of ours holds."""
     try:
-        return path.read_bytes() if path.is_file() and path.stat().st_size <= limit else None
+        if path.is_file() and path.stat().st_size <= limit:
+            return path.read_bytes()
+        return b"\0odd" if path.exists() else b"\0none"
     except OSError:
-        return None
+        return b"\0odd"
 
 
 def _stamp_framework(directory: Path, written: bytes) -> list[str]:
@@ -115,7 +118,7 @@ def find_unchanged(directory: Path, fingerprint: str, environment: Mapping[str, 
 def _remembered_spec(directory: Path, fingerprint: str) -> str | None:
     """What the container was made of, if state.json is of this fingerprint. Its format is owned by `adapters.state`."""
     try:
-        told = json.loads(_read_plain(directory / ".workstation" / "state.json", MAX_STATE) or b"")
+        told = json.loads(_read_plain(directory / ".workstation" / "state.json", MAX_STATE))
         return str(told["spec"]) if told["fingerprint"] == fingerprint else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None  # the long way reads the file strictly, and says what is wrong with it

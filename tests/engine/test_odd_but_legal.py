@@ -22,11 +22,14 @@ FILE: Final = Path(__file__).parent / "data" / "odd-but-legal.yaml"
 TEXT: Final = FILE.read_text(encoding="utf-8")
 
 
-def as_written(node: yaml.Node) -> Any:
+def as_written(node: yaml.Node | None) -> Any:
     """The document without any interpretation: every scalar is its text."""
     if isinstance(node, yaml.MappingNode):
         return {key.value: as_written(value) for key, value in node.value}
-    return [as_written(item) for item in node.value] if isinstance(node, yaml.SequenceNode) else node.value
+    if isinstance(node, yaml.SequenceNode):
+        return [as_written(item) for item in node.value]
+    assert isinstance(node, yaml.ScalarNode)
+    return node.value
 
 
 ODD: Final[dict[str, Any]] = as_written(yaml.compose(TEXT, Loader=yaml.SafeLoader))

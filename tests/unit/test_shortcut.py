@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,8 +70,37 @@ def test_a_damaged_state_goes_the_long_way(workspace: Path, engine: dict[str, st
     assert answer(["-C", str(workspace), "up"], engine) is None
 
 
-def test_a_devbox_yaml_that_cannot_be_read_goes_the_long_way(workspace: Path, engine: dict[str, str]) -> None:
-    (workspace / "devbox.yaml").mkdir()
+@pytest.mark.parametrize("kind", ["folder", "pipe", "huge"])
+def test_a_devbox_yaml_that_cannot_be_read_goes_the_long_way(
+    workspace: Path, engine: dict[str, str], kind: str
+) -> None:
+    path = workspace / "devbox.yaml"
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "huge":
+            path.write_bytes(b"#" * 5_000_000)
+    assert answer(["-C", str(workspace), "up"], engine) is None
+
+
+def test_a_state_that_is_a_pipe_is_not_waited_for(workspace: Path, engine: dict[str, str]) -> None:
+    (workspace / ".workstation/state.json").unlink()
+    os.mkfifo(workspace / ".workstation/state.json")
+    assert answer(["-C", str(workspace), "up"], engine) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["framework: {path: x}\nenvironment: {A: 2024-99-99}\n", "framework: " + "[" * 5000, "framework: [a]", "framework",
+     "framework: {path: ~nobody/x}", "framework: {path: [a]}", "framework: &a {path: *a}", "framework: {path: '"],
+    ids=lambda text: text[11:30],
+)  # fmt: skip
+def test_a_framework_that_is_wrongly_written_is_left_to_the_long_way(
+    workspace: Path, engine: dict[str, str], text: str
+) -> None:
+    (workspace / "devbox.yaml").write_text(text)
     assert answer(["-C", str(workspace), "up"], engine) is None
 
 

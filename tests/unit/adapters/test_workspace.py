@@ -86,7 +86,13 @@ def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path: P
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
 def test_a_config_that_is_no_file_is_refused_and_not_waited_for(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "devbox.yaml"
-    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero")}[kind]()
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
     with pytest.raises(ConfigError, match="no plain file"):
         Workspace(tmp_path).read_config()
 
