@@ -20,6 +20,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from builder import wiring
 from builder.adapters.hostinfo import NetworkSettings, render_host_files
@@ -31,7 +32,7 @@ from tests.golden.rendering import FACTS, Rendered, catalog, render
 from tests.golden.schema import text_fields
 
 EXAMPLES: Final = 20_000
-FEW: Final = 8  # of each field, in `make test`
+FEW: Final = 4  # of each field, in `make test`, besides the KILLERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +125,19 @@ def test_no_text_of_the_schema_is_forgotten() -> None:
     assert FIELDS.keys() - RULES.keys() == set(), "these are no texts of the schema any more"
 
 
+def test_a_text_without_a_rule_and_a_type_that_the_walk_does_not_know_are_faults() -> None:
+    class Plain(BaseModel):
+        words: tuple[str, ...]
+
+    class Odd(BaseModel):
+        data: bytes
+
+    with pytest.raises(TypeError, match=r"words\[\]: a text needs exactly one rule"):
+        text_fields(Plain)
+    with pytest.raises(TypeError, match="data: the walk over the schema does not know"):
+        text_fields(Odd)
+
+
 # ------------------------------------------------------------------------------------------------------ texts
 
 # What ends a word, a line, a quotation or an instruction somewhere: shells, Dockerfile, YAML, Compose, Jinja.
@@ -134,6 +148,8 @@ SNIPPETS: Final = (
     "null", "true", "no", "~", "[", "]", "{", "}", "%", "@", "\u2028RUN id", "--from=x", "--mount=type=secret", "://",
     "..", "/../", "\r\n[global]", " --x", "\u202e", "\x7f",
 )  # fmt: skip
+# The least that shows each kind of quoting missing; tried at every field in every run.
+KILLERS: Final = ("\nRUN id", "\u2028RUN id", '"', "'", "\\", " #", ",", "}", "$x", "{{ 7*7 }}")
 words = st.one_of(st.sampled_from(SNIPPETS), st.text(SIGNS, max_size=6), st.text(max_size=6))
 hostile = st.lists(words, min_size=1, max_size=4).map("".join)
 forbidden = [chr(point) for point in range(0x10000) if FORBIDDEN.match(chr(point))]
@@ -269,6 +285,14 @@ def check(place: str, text: str) -> bool:
 def test_harmless_texts_are_accepted(place: str) -> None:
     made = FIELDS[place]
     assert all(check(place, text) for text in (made.closed and [min(made.closed)]) or made.twins)
+
+
+@pytest.mark.parametrize("place", sorted(FIELDS))
+def test_what_ends_a_text_somewhere_changes_nothing(place: str) -> None:
+    made = FIELDS[place]
+    start = made.twins[0] if not made.closed else min(made.closed)
+    for killer in KILLERS:
+        check(place, start + killer)
 
 
 @settings(max_examples=FEW, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
