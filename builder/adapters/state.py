@@ -38,11 +38,16 @@ def _dump_answers(answers: Answers) -> dict[str, object]:
         "base": {"name": base.name, "reference": base.reference, "how": base.how.value, "identity": base.identity},
         "absent": list(answers.absent),
         "substitutions": [
-            {"what": item.what, "wanted": item.wanted, "got": item.got, "reason": item.reason}
+            {"what": item.what, "wanted": item.wanted, "got": item.got, "reason": _one_line(item.reason)}
             for item in answers.substitutions
         ],
         "commits": dict(answers.commits),
     }
+
+
+def _one_line(text: str) -> str:
+    """What a program of somebody else said, as the reader below takes it."""
+    return "".join(char if char.isprintable() else " " for char in text)[:MAX_TEXT]
 
 
 def load_state(data: bytes, *, where: str) -> State:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def test_state_is_remembered(tmp_path: Path) -> None:
     Workspace(tmp_path).save_state(STATE)
     assert Workspace(tmp_path).load_state() == STATE
     assert (tmp_path / ".workstation/.gitignore").read_text() == "*\n"
+
+
+def test_a_reason_of_several_lines_is_remembered_as_one(tmp_path: Path) -> None:
+    assert STATE.answers is not None
+    told = replace(STATE.answers.substitutions[0], reason="curl:\n\t(7) \x1b[31mfailed" + "!" * 9000)
+    space = Workspace(tmp_path)
+    space.save_state(replace(STATE, answers=replace(STATE.answers, substitutions=(told,))))
+    answers = space.load_state().answers
+    assert answers is not None
+    assert answers.substitutions[0].reason.startswith("curl:  (7)  [31mfailed!!!")
 
 
 @pytest.mark.parametrize("case", read_cases(BAD_STATE), ids=lambda case: case.name)
