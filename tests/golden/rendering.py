@@ -57,8 +57,8 @@ def catalog() -> Catalog:
     return parse_catalog(assets().listing)
 
 
-def resolve(text: str | None, *, base: str | None = None) -> Resolved:
-    return resolve_config(parse_config(text, file="devbox.yaml", defaults=FACTS), catalog(), FACTS, base=base)
+def resolve(text: str | None, *, base: str | None = None, facts: HostFacts = FACTS) -> Resolved:
+    return resolve_config(parse_config(text, file="devbox.yaml", defaults=facts), catalog(), facts, base=base)
 
 
 def look_at(source: PythonSource) -> Project:
@@ -74,9 +74,9 @@ def look_at(source: PythonSource) -> Project:
             return describe_wheel(source, "0" * 64)
 
 
-def render(text: str | None) -> Rendered:
+def render(text: str | None, *, facts: HostFacts = FACTS) -> Rendered:
     """The image and the service of `text`, on the base that it asks for. Raises ConfigError where it is refused."""
-    resolved = resolve(text)
+    resolved = resolve(text, facts=facts)
     projects = {tool.name: look_at(tool.python) for tool in resolved.tools if tool.python}
     plan = make_plan(
         resolved,
@@ -88,7 +88,7 @@ def render(text: str | None) -> Rendered:
     )
     tree = render_image(plan, rootfs=assets().rootfs, templates=assets().templates, version=VERSION, projects=projects)
     ports = {port.name: port.host for port in resolved.runtime.ports}
-    site = Site(workspace=FACTS.workspace, secrets_dir=SECRETS, ports=ports)
+    site = Site(workspace=facts.workspace, secrets_dir=SECRETS, ports=ports)
     spec = make_service(plan, resolved.runtime, site, assets().service)
     compose = render_compose(spec, templates=assets().templates, version=VERSION)["compose.yaml"].data.decode()
     return Rendered(resolved=resolved, plan=plan, tree=tree, compose=compose)

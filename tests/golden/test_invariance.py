@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from unittest import mock
 
@@ -27,7 +27,7 @@ from builder.adapters.hostinfo import NetworkSettings, render_host_files
 from builder.core.config import parse_config
 from builder.core.source import FORBIDDEN
 from builder.core.validation import Text
-from builder.errors import ConfigError
+from builder.errors import ConfigError, RenderError
 from tests.golden.rendering import FACTS, Rendered, catalog, render
 from tests.golden.schema import text_fields
 
@@ -300,6 +300,24 @@ def test_what_ends_a_text_somewhere_changes_nothing(place: str) -> None:
 @pytest.mark.parametrize("place", sorted(FIELDS))
 def test_no_accepted_text_changes_what_is_built_or_started(place: str, data: st.DataObject) -> None:
     check(place, data.draw(texts(place)))
+
+
+@settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(folder=st.one_of(hostile, st.sampled_from(KILLERS)).filter(lambda name: not set("/\0") & set(name)))
+def test_the_name_of_a_folder_changes_nothing_either(folder: str) -> None:
+    """Whoever packs an archive chooses it, and Linux takes every byte but two."""
+    written = "base: debian-12\nmounts: [{source: ./a, target: /srv/a}, {source: ~/b, target: /srv/b}]\n"
+    home = f"/home/{folder}"
+    odd = replace(FACTS, folder=folder, workspace=f"{home}/{folder}", home=home)
+    try:
+        rendered = render(written, facts=odd)
+    except RenderError as error:
+        assert "not UTF-8" in str(error)  # noqa: PT017  # the only name that cannot be written down
+        return
+    plain = render(written)
+    assert (instructions(rendered), compose_tree(rendered, None)) == (instructions(plain), compose_tree(plain, None))
+    labels = yaml.safe_load(rendered.compose)["services"]["workstation"]["labels"]
+    assert labels["dev.devbox.workspace"].replace("$$", "$") == odd.workspace
 
 
 @pytest.mark.long
