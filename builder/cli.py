@@ -426,6 +426,8 @@ def sbom(
 
     if form not in [known.value for known in BillFormat]:
         raise ConfigError(f"--format {form} is unknown", hint="it is cyclonedx or spdx")
+    if output is not None and not output.parent.is_dir():  # before the image is read, which takes seconds
+        raise ConfigError("there is no such folder", where=str(output.parent), hint="--output names a file in one")
     with session(context) as ours:
         text = render_bill(read_bill(ours, project_of(ours), image), BillFormat(form))
     if output is None:

@@ -211,3 +211,8 @@ def test_init_for_an_unknown_ci_names_the_known_ones(devbox: Devbox) -> None:
 
     assert result.code == 2
     assert "github or gitlab" in result.err
+
+
+def test_a_bill_for_a_folder_that_is_not_there_asks_no_engine(devbox: Devbox) -> None:
+    found = devbox("sbom", "--output", "none/bill.json")
+    assert (found.code, found.err.splitlines()[0]) == (2, "error: none: there is no such folder")
