@@ -542,6 +542,7 @@ def down(
 ) -> None:
     """Remove container and network; the volumes stay."""
     from builder.tasks.lifecycle import take_down
+    from builder.wiring import remove_stale_throwaways
 
     with session(context) as ours:
         project = project_of(ours)
@@ -549,6 +550,7 @@ def down(
         if doomed and not yes:
             _confirm_loss(project, doomed)
         removed = take_down(ours, project, volumes=doomed)
+        remove_stale_throwaways(ours)
         kept = ours.engine().volumes(project)
     say(f"{project} {'removed' if removed else 'is not there: nothing to do'}")
     if kept:

@@ -26,6 +26,7 @@ from builder.adapters.hostinfo import (
     read_ca,
 )
 from builder.adapters.workspace import CONFIG, Holder, Workspace
+from builder.errors import EngineError
 from builder.model import Note
 from builder.tasks.interfaces import Context, Engine, Report
 
@@ -161,6 +162,20 @@ def make_wanted(context: Context, *, repeat: int = 5, cold: bool = False) -> Wan
     )
 
 
+def remove_stale_throwaways(context: Context) -> None:
+    """Of a `verify` that was killed. What cannot be removed is told, and hinders nothing."""
+    from builder.adapters.engine.client import Engine as SdkEngine
+    from builder.suite.throwaway import remove_stale
+
+    engine = context.engine()
+    assert isinstance(engine, SdkEngine)  # noqa: S101  # `connect` makes no other
+    try:
+        for project in remove_stale(engine):
+            context.report(Note(text=f"removed {project}, which a killed `devbox verify` left behind"))
+    except EngineError as error:
+        context.report(Note(text=f"what a killed `devbox verify` left behind stays: {error}", level="warning"))
+
+
 @contextmanager
 def open_subject(context: Context, image: str | None, *, repeat: int, cold: bool) -> Iterator[Subject]:
     """What `verify` looks at: the workstation of this folder, or a throw-away of `image`.
@@ -174,6 +189,7 @@ def open_subject(context: Context, image: str | None, *, repeat: int, cold: bool
     wanted = make_wanted(context, repeat=repeat, cold=cold)
     engine = context.engine()
     assert isinstance(engine, SdkEngine)  # noqa: S101  # `connect` makes no other; testinfra needs more than the tasks
+    remove_stale_throwaways(context)
     if image is not None:
         with open_image(engine, wanted, image) as subject:
             yield subject

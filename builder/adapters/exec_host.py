@@ -12,7 +12,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
 if TYPE_CHECKING:
-    from builder.adapters.engine.client import Engine
+    from builder.adapters.errands import Commands
 
 SILENCE_S: Final = 20.0  # a command that says nothing for so long has hung
 
@@ -22,9 +22,9 @@ class ExecBackend(BaseBackend):  # type: ignore[misc]  # testinfra has no types
 
     NAME = "devbox"
 
-    def __init__(self, engine: Engine, container: str, user: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, commands: Commands, container: str, user: str, environment: Mapping[str, str]) -> None:
         super().__init__(container)
-        self._engine = engine
+        self._commands = commands
         self._user = user
         self._environment = environment
         # testinfra would start Python twice inside to find out; the image is UTF-8 throughout.
@@ -32,7 +32,7 @@ class ExecBackend(BaseBackend):  # type: ignore[misc]  # testinfra has no types
 
     def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
         line = self.get_command(command, *args)
-        done = self._engine.run(
+        done = self._commands.run(
             self.hostname, ["/bin/sh", "-c", line], user=self._user, env=self._environment, timeout_s=SILENCE_S
         )
         return self.result(done.code, line.encode(), done.stdout, done.stderr)
@@ -42,10 +42,10 @@ class ExecBackend(BaseBackend):  # type: ignore[misc]  # testinfra has no types
         return data.decode("utf-8", "replace")
 
 
-def open_host(engine: Engine, container: str, user: str = "root") -> Host:
+def open_host(commands: Commands, container: str, user: str = "root") -> Host:
     """A testinfra host; a user other than root gets what a login sets and the engine does not."""
     login = {} if user == "root" else login_environment(user)
-    return Host(ExecBackend(engine, container, user, login))  # type: ignore[no-untyped-call,unused-ignore]
+    return Host(ExecBackend(commands, container, user, login))  # type: ignore[no-untyped-call,unused-ignore]
 
 
 def login_environment(user: str) -> dict[str, str]:

@@ -11,3 +11,4 @@ LABEL_REQUESTED_BASE: Final = "dev.devbox.requested-base"
 LABEL_SUBSTITUTIONS: Final = "dev.devbox.substitutions"
 LABEL_WORKSPACE: Final = "dev.devbox.workspace"  # the folder it belongs to
 LABEL_EXPORT: Final = "dev.devbox.export"  # a container that is never started: a look into its image
+LABEL_PROCESS: Final = "dev.devbox.process"  # of a throw-away: whose it is; it goes when that process has gone

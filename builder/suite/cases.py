@@ -19,8 +19,10 @@ DEADLINE_S: Final = 30.0
 class Lane(Enum):
     """With whom a check may share its time."""
 
-    TOGETHER = "together"  # disturbs nobody
-    ALONE = "alone"  # types, resizes, kills, or measures
+    TOGETHER = "together"  # disturbs nobody: with everything but ALONE
+    SCREEN = "screen"  # looks at the screen, types or resizes: one of these after the other
+    APART = "apart"  # on `Subject.fresh_one()`, where it may kill what it likes: one of these after the other
+    ALONE = "alone"  # measures time: when all the others have ended, one after the other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from builder.suite import hands_on
-from builder.suite.cases import Case, case
+from builder.suite.cases import Case, Lane, case
 from builder.suite.results import CheckFailure
-from builder.suite.subject import PROBE, exec_hint
+from builder.suite.subject import exec_hint
+from builder.suite.throwaway import PROBE
 
 if TYPE_CHECKING:
     from builder.adapters.rfb import Picture
@@ -53,10 +54,10 @@ def _phase_case(phase: str) -> Case:
         if phase in look.red:
             raise CheckFailure(title, look.red[phase], f"{hint}; devbox logs {look.red[phase].partition(':')[0]}")
 
-    return Case(id=f"desktop.{name}", title=title, check=run, door="vnc")
+    return Case(id=f"desktop.{name}", title=title, check=run, lane=Lane.SCREEN, door="vnc")
 
 
-@case("desktop.picture", "the picture over VNC shows a desktop, not one colour", door="vnc")
+@case("desktop.picture", "the picture over VNC shows a desktop, not one colour", lane=Lane.SCREEN, door="vnc")
 def first_frame(subject: Subject) -> str:
     with subject.login() as client:
         picture = client.picture(10.0)

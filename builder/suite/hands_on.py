@@ -1,4 +1,4 @@
-"""The part of the group `desktop` that needs hands: typing, clipboard, resizing. These checks run alone.
+"""The part of the group `desktop` that needs hands: typing, clipboard, resizing, on a screen of its own.
 
 They open one terminal window that takes every key, and type only while it has the focus; it is closed at the end and
 the screen gets its size back.
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from builder.adapters.clock import wait_for
-from builder.adapters.exec_host import login_environment
 from builder.adapters.rfb import ResizeRefusedError, VncTimeoutError
 from builder.errors import NotReadyError
 from builder.suite.cases import Lane, case
@@ -73,10 +72,7 @@ def open_terminal(subject: Subject) -> Iterator[Terminal]:
 def _spawn(subject: Subject, argv: list[str], folder: str) -> None:
     """As a click would: in the background, with the session's environment, the window's words kept for a failure."""
     script = 'd=$1; shift; setsid xfce4-terminal --disable-server -x "$@" >"$d/log" 2>&1 </dev/null &'
-    subject.engine.run(
-        subject.container.id, ["sh", "-c", script, "sh", folder, *argv], user=subject.user,
-        env=login_environment(subject.user), timeout_s=WINDOW_S,
-    )  # fmt: skip
+    subject.run("sh", "-c", script, "sh", folder, *argv, patience_s=WINDOW_S)
 
 
 def _await(terminal: Terminal, what: str, look: Callable[[], bool]) -> None:
@@ -112,12 +108,12 @@ def _type(subject: Subject, text: str) -> None:
         _expect_typed(terminal, text, before)
 
 
-@case("desktop.typing-ascii", "ASCII typed over VNC arrives in a terminal", lane=Lane.ALONE, door="vnc")
+@case("desktop.typing-ascii", "ASCII typed over VNC arrives in a terminal", lane=Lane.SCREEN, door="vnc")
 def typing_ascii(subject: Subject) -> None:
     _type(subject, ASCII)
 
 
-@case("desktop.typing-unicode", "a Unicode pangram typed over VNC arrives", lane=Lane.ALONE, door="vnc")
+@case("desktop.typing-unicode", "a Unicode pangram typed over VNC arrives", lane=Lane.SCREEN, door="vnc")
 def typing_unicode(subject: Subject) -> str | None:
     if _is_tightvnc(subject):
         _type(subject, UNICODE.lower())
@@ -126,7 +122,7 @@ def typing_unicode(subject: Subject) -> str | None:
     return None
 
 
-@case("desktop.typing-layout", "a German keyboard's third level typed over VNC arrives", lane=Lane.ALONE, door="vnc")
+@case("desktop.typing-layout", "a German keyboard's third level typed over VNC arrives", lane=Lane.SCREEN, door="vnc")
 def typing_layout(subject: Subject) -> None:
     """A viewer on a German keyboard sends AltGr and the character it makes; the server's own layout is another one."""
     with open_terminal(subject) as terminal, subject.login() as client:
@@ -140,7 +136,7 @@ def typing_layout(subject: Subject) -> None:
         _expect_typed(terminal, GERMAN_LEVEL_3, before)
 
 
-@case("desktop.terminal", "a terminal opens and gets the focus", lane=Lane.ALONE, door="vnc")
+@case("desktop.terminal", "a terminal opens and gets the focus", lane=Lane.SCREEN, door="vnc")
 def terminal_opens(subject: Subject) -> str:
     with open_terminal(subject) as terminal:
         size = terminal.size()
@@ -157,7 +153,7 @@ def _need_clipboard(subject: Subject) -> None:
         )
 
 
-@case("desktop.clipboard-in", "text copied here can be pasted there", lane=Lane.ALONE, door="vnc")
+@case("desktop.clipboard-in", "text copied here can be pasted there", lane=Lane.SCREEN, door="vnc")
 def clipboard_in(subject: Subject) -> None:
     _need_clipboard(subject)
     text = f"in-{secrets.token_hex(4)}"
@@ -184,7 +180,7 @@ def _serve_until(client: VncClient, terminal: Terminal, before: int, count: int)
         return  # what arrived, if anything, is judged next
 
 
-@case("desktop.clipboard-out", "text copied there arrives here", lane=Lane.ALONE, door="vnc")
+@case("desktop.clipboard-out", "text copied there arrives here", lane=Lane.SCREEN, door="vnc")
 def clipboard_out(subject: Subject) -> None:
     _need_clipboard(subject)
     with open_terminal(subject) as terminal, subject.login() as client:
@@ -197,7 +193,7 @@ def clipboard_out(subject: Subject) -> None:
             raise CheckFailure(f"a clipboard with {terminal.token}", error.message, "devbox logs xvnc") from error
 
 
-@case("desktop.resize", "the screen takes another size and its own one again", lane=Lane.ALONE, door="vnc")
+@case("desktop.resize", "the screen takes another size and its own one again", lane=Lane.SCREEN, door="vnc")
 def resize(subject: Subject) -> str:
     if _is_tightvnc(subject):
         raise Skipped("TightVNC cannot resize its screen; `desktop.server: tigervnc` can")

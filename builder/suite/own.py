@@ -15,13 +15,15 @@ from xml.etree import ElementTree as Xml
 
 from builder.adapters.process import run_lines
 from builder.suite.cases import Case, Lane
-from builder.suite.pytest_plugin import CONTAINER, USER
 from builder.suite.results import CheckFailure, Skipped
 from builder.suite.tooling import make_declared
 
 if TYPE_CHECKING:
     from builder.suite.subject import Subject
 
+# Tell `pytest_plugin` which workstation it is.
+CONTAINER: Final = "DEVBOX_VERIFY_CONTAINER"
+USER: Final = "DEVBOX_VERIFY_USER"
 TESTS_S: Final = 600.0
 NO_TESTS: Final = 5  # pytest's exit code for an empty collection
 

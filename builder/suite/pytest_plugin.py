@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 
 from builder.adapters.engine.client import connect_engine
 from builder.adapters.exec_host import open_host
+from builder.suite.own import CONTAINER, USER
 
 if TYPE_CHECKING:
     from testinfra.host import Host
-
-CONTAINER: Final = "DEVBOX_VERIFY_CONTAINER"
-USER: Final = "DEVBOX_VERIFY_USER"
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,12 @@ from builder.suite.cases import Case, Lane
 from builder.suite.results import CheckFailure
 
 if TYPE_CHECKING:
-    from builder.adapters.engine.views import Stats
     from builder.model import Resolved
     from builder.suite.subject import Subject
 
 MEGA: Final = 1_000_000
 SETTLE_S: Final = 45.0
-Pick = Callable[["Stats"], float]
+Pick = Callable[["Subject"], float]
 
 
 def make_cases(resolved: Resolved) -> Iterator[Case]:
@@ -25,9 +24,9 @@ def make_cases(resolved: Resolved) -> Iterator[Case]:
     if "image_mb" in limits:
         yield _size_case(limits["image_mb"])
     if "idle_mb" in limits:
-        yield _idle_case("idle_mb", "MB of memory", limits["idle_mb"], lambda stats: stats.memory / MEGA)
+        yield _idle_case("idle_mb", "MB of memory", limits["idle_mb"], _memory_mb)
     if "idle_cpu" in limits:
-        yield _idle_case("idle_cpu", "% of a core", limits["idle_cpu"], lambda stats: stats.cpu * 100)
+        yield _idle_case("idle_cpu", "% of a core", limits["idle_cpu"], _cpu_percent)
 
 
 def _size_case(limit: float) -> Case:
@@ -45,10 +44,11 @@ def _size_case(limit: float) -> Case:
 def _idle_case(name: str, unit: str, limit: float, pick: Pick) -> Case:
     def run(subject: Subject) -> str:
         fresh = subject.fresh_one()
+        fresh.leave()
         seen: list[float] = []
 
         def look() -> float | None:
-            value = pick(fresh.engine.stats(fresh.container.id))
+            value = pick(fresh)
             seen.append(value)
             return value if value <= limit else None
 
@@ -61,4 +61,12 @@ def _idle_case(name: str, unit: str, limit: float, pick: Pick) -> Case:
         return f"{value:.1f} {unit}"
 
     title = f"idle it takes at most {limit:g} {unit}"
-    return Case(id=f"resources.{name}", title=title, check=run, lane=Lane.ALONE, deadline_s=2 * SETTLE_S + 30)
+    return Case(id=f"resources.{name}", title=title, check=run, lane=Lane.APART, deadline_s=2 * SETTLE_S + 30)
+
+
+def _memory_mb(subject: Subject) -> float:
+    return subject.engine.memory(subject.container.id) / MEGA
+
+
+def _cpu_percent(subject: Subject) -> float:
+    return subject.engine.stats(subject.container.id).cpu * 100

@@ -1,4 +1,4 @@
-"""Runs cases: those that disturb nobody side by side, the others one by one, each with a deadline.
+"""Runs cases in lanes, the lanes side by side, each case with a deadline. `cases.Lane` says who shares time with whom.
 
 Whatever a check does wrong itself (an exception, a hang) is a failure with its cause, never a pass and never a crash.
 """
@@ -30,14 +30,36 @@ def run_cases(cases: Sequence[Case], subject: Subject, report: Report, *, strict
     """The result of every case, in the order of `cases`."""
     teller = _Teller(report, len(cases), strict)
     results: dict[int, Result] = {}
-    together = [index for index, case in enumerate(cases) if case.lane is Lane.TOGETHER]
+    stopped = threading.Event()
+
+    def run(*lane: int) -> None:
+        for index in lane:
+            if stopped.is_set():
+                return
+            results[index] = teller.run(cases[index], subject)
+
+    lanes = {lane: [index for index, case in enumerate(cases) if case.lane is lane] for lane in Lane}
+    # A throw-away is its own throw-away: what kills waits for those that look.
+    beside, after = ([], lanes[Lane.APART]) if subject.fresh else (lanes[Lane.APART], [])
+    # Those that may take longest first: one that is left over at the end keeps everybody waiting.
+    together = sorted(lanes[Lane.TOGETHER], key=lambda index: -cases[index].deadline_s)
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="checks") as pool:
-        results.update(zip(together, pool.map(lambda index: teller.run(cases[index], subject), together), strict=True))
-    for index, case in enumerate(cases):
-        if case.lane is Lane.ALONE:
-            results[index] = teller.run(case, subject)
+        jobs = [pool.submit(run, *lane) for lane in (beside, lanes[Lane.SCREEN], *([index] for index in together))]
+        _wait_for(jobs, pool, stopped)
+    run(*after, *lanes[Lane.ALONE])
     teller.end()
     return tuple(results[index] for index in range(len(cases)))
+
+
+def _wait_for(jobs: Sequence[Future[None]], pool: ThreadPoolExecutor, stopped: threading.Event) -> None:
+    """To the end, or until a person interrupts: then nothing begins any more, and what runs is waited for."""
+    try:
+        for job in jobs:
+            job.result()
+    except BaseException:
+        stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 class _Teller:

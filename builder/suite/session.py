@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from builder.adapters.errands import Errands
 from builder.errors import EngineError
 from builder.suite.subject import Subject
 from builder.suite.throwaway import Recipe, boot
@@ -68,6 +69,9 @@ def _fresh(recipe: Recipe, wanted: Wanted, running: Running, stack: ExitStack) -
 
 
 def _subject(recipe: Recipe, wanted: Wanted, container: ContainerView, keys: Keys, stack: ExitStack) -> Subject:
+    errands = Errands(recipe.engine)
+    stack.callback(errands.close)
+
     @contextmanager
     def boot_one() -> Iterator[Subject]:
         with boot(recipe) as running, ExitStack() as inner:
@@ -75,6 +79,7 @@ def _subject(recipe: Recipe, wanted: Wanted, container: ContainerView, keys: Key
 
     return Subject(
         engine=recipe.engine,
+        commands=errands,
         container=container,
         resolved=wanted.resolved,
         keys=keys,

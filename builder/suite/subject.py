@@ -17,7 +17,7 @@ from builder.adapters.rfb import Greeting, VncClient, connect
 from builder.errors import NotReadyError
 from builder.suite.memo import Memo
 from builder.suite.results import CheckFailure, Skipped
-from builder.suite.throwaway import Start, read_start
+from builder.suite.throwaway import PROBE, Start, read_start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from testinfra.host import Host
 
     from builder.adapters.engine.client import Engine
+    from builder.adapters.errands import Errands
     from builder.model import Check, ExecResult, Keys, Resolved, Substitution
     from builder.views import ContainerView
 
-PROBE: Final = "/usr/lib/devbox/probe"
 SERVICES: Final = "/usr/lib/devbox/services"
 EXEC_S: Final = 20.0
 DOOR_S: Final = 8.0
@@ -50,6 +50,7 @@ class Subject:
     """A running workstation. `resolved` is what it should be; `keys` are its secrets on this machine."""
 
     engine: Engine
+    commands: Errands  # by which `run` reaches inside
     container: ContainerView
     resolved: Resolved
     keys: Keys
@@ -75,17 +76,21 @@ class Subject:
     @property
     def host(self) -> Host:
         """testinfra, as the workstation's user."""
-        return self.memo.get("host", lambda: open_host(self.engine, self.container.id, self.user))
+        return self.memo.get("host", lambda: open_host(self.commands, self.container.id, self.user))
 
     @property
     def root(self) -> Host:
         """testinfra, as root."""
-        return self.memo.get("root", lambda: open_host(self.engine, self.container.id))
+        return self.memo.get("root", lambda: open_host(self.commands, self.container.id))
 
     def run(self, *argv: str, root: bool = False, stdin: bytes = b"", patience_s: float = EXEC_S) -> ExecResult:
-        """Run a command inside. Raises EngineError when the container does not run or the command is silent so long."""
+        """Run a command inside. Raises EngineError when the container does not run or the command takes so long."""
         user, env = ("root", {}) if root else (self.user, login_environment(self.user))
-        return self.engine.run(self.container.id, argv, user=user, env=env, stdin=stdin, timeout_s=patience_s)
+        return self.commands.run(self.container.id, argv, user=user, env=env, stdin=stdin, timeout_s=patience_s)
+
+    def leave(self) -> None:
+        """End what runs inside for our sake: it is not to be measured."""
+        self.commands.close()
 
     def output(self, *argv: str, root: bool = False) -> str:
         """Stdout of a command that must succeed; its failure is the check's."""
@@ -106,7 +111,7 @@ class Subject:
 
     def ready(self) -> Start:
         """How its last start ended, as the probe wrote it down."""
-        return read_start(self.engine, self.container.id)
+        return read_start(self.commands, self.container.id)
 
     def fresh_one(self) -> Subject:
         """A throw-away of the same image that the checks of this run share; itself when it is one."""

@@ -13,7 +13,7 @@ import pytest
 from builder.adapters.engine.client import Engine
 from builder.model import Mount, RenderedFile, ServiceSpec
 from builder.suite import hands_on, resources
-from builder.suite.cases import Case, Lane
+from builder.suite.cases import Case
 from builder.suite.registry import GROUPS, collect_cases
 from builder.suite.results import Result, Verdict
 from builder.suite.runner import run_cases
@@ -96,7 +96,7 @@ def built(engine: Engine, image: str, layer: str) -> Iterator[str]:
 
 def is_run(case: Case, mutation: Mutation) -> bool:
     """The checks that type take up to ten seconds where nothing can be typed: only those that are named."""
-    return case.group != "desktop" or case.lane is Lane.TOGETHER or case.id in mutation.hands
+    return case not in hands_on.CASES or case.id in mutation.hands
 
 
 # ------------------------------------------------------------------------------------------------------- the tests

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +16,8 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from builder.adapters.engine.client import Engine
+from builder.adapters.errands import Errands
+from builder.errors import EngineError
 from builder.model import ServiceSpec
 from builder.suite.results import Report, Verdict
 from builder.suite.session import Wanted, open_image
@@ -254,3 +258,62 @@ def test_a_report_counts_what_it_holds(engine: Engine, wanted: Wanted) -> None:
         report: Report = verify(subject, ["ports"])
 
     assert report.count(Verdict.PASSED) == len(report.results) == 3
+
+
+# ------------------------------------------------------------------------------------------------- killed half-way
+
+
+def test_what_a_killed_verify_left_behind_is_taken_away_by_the_next(
+    shared: Workstation, engine: Engine, wanted: Wanted, tmp_path: Path
+) -> None:
+    program = tmp_path / "killed.py"
+    program.write_text(
+        "import os, sys\nfrom pathlib import Path\nfrom builder.suite.session import open_image\n"
+        "from builder.wiring import make_context, make_wanted\n"
+        "context = make_context(Path(sys.argv[1]), lambda event: None, os.environ)\nwanted = make_wanted(context)\n"
+        "with open_image(context.engine(), wanted, wanted.plan.image) as subject:\n"
+        "    print(subject.keys.folder, flush=True)\n    os.kill(os.getpid(), 9)\n"
+    )
+    argv = [sys.executable, str(program), str(shared.folder)]
+    died = subprocess.run(argv, env=shared.environment, capture_output=True, text=True, timeout=120, check=False)
+    assert died.returncode == -9, died.stderr
+    secrets_folder = Path(died.stdout.strip())
+    before = shared.container(engine)
+    with open_image(engine, wanted, wanted.plan.image) as living:
+        (left,) = set(engine.find_throwaways()) - {living.container.labels["com.docker.compose.project"]}
+        assert engine.find_container(left)
+        assert engine.volumes(left)
+        assert secrets_folder.is_dir()
+
+        told = shared.run("verify", "--only", "degraded").stderr
+
+        assert left in told
+        assert set(engine.find_throwaways()) == {living.container.labels["com.docker.compose.project"]}
+    assert engine.find_container(left) is None
+    assert engine.volumes(left) == ()
+    assert not secrets_folder.exists()
+    assert shared.container(engine) == before
+
+
+def test_commands_inside_are_what_an_exec_would_be(shared: Workstation, engine: Engine) -> None:
+    container = shared.container(engine).id
+    script = "id; env | sort; pwd; umask; tty; grep -e ^Cap -e ^SigIgn -e ^SigBlk -e ^NoNewPrivs /proc/self/status; cat"
+    errands = Errands(engine)
+    try:
+        for argv in (["sh", "-c", script], ["sh", "-c", "kill -9 $$"], ["no-such-program"], ["/etc"]):
+            for user in ("root", "dev"):
+                home = {"HOME": "/somewhere"}
+                ours = errands.run(container, argv, user=user, env=home, stdin=b"\0given\xff")
+                engines = engine.run(container, argv, user=user, env=home, stdin=b"\0given\xff")
+                if ours.code in (126, 127):  # which of both, and in which words, depends on the engine's version
+                    assert engines.code in (126, 127)
+                else:
+                    assert ours == engines
+        with pytest.raises(EngineError, match="did not end within"):
+            errands.run(container, ["sleep", "7777"], timeout_s=0.2)
+    finally:
+        errands.close()
+    left = "timeout 10 sh -c 'while pgrep -x -f \"sleep 7777\"; do sleep 0.1; done' >/dev/null"
+    assert engine.run(container, ["sh", "-c", left]).code == 0
+    with pytest.raises(EngineError, match="No such container"):
+        errands.run("no-such-container", ["true"])

@@ -116,6 +116,15 @@ class ContainerVerbs(Connection):
         with self.asking(f"cannot measure {container}"):
             return stats_view(self._api.stats(container, stream=False))
 
+    def memory(self, container: str) -> int:
+        """Bytes in use, as `stats` counts them, at once where the engine can (20.10 and newer)."""
+        with self.asking(f"cannot measure {container}"):
+            try:
+                answer = self._api.stats(container, stream=False, one_shot=True)
+            except docker.errors.InvalidVersion:
+                return self.stats(container).memory
+        return stats_view(answer).memory
+
     def used_ports(self) -> dict[int, str]:
         """Host port -> name of the running container that publishes it: to name a culprit."""
         with self.asking("cannot list containers"):

@@ -98,6 +98,16 @@ class ExecVerbs(Connection):
         if code in (b"126", b"127"):
             raise EngineError(f"{argv[0]} cannot be run in {container}", detail=complaint.decode(errors="replace"))
 
+    @contextmanager
+    def converse(self, container: str, argv: Sequence[str], *, user: str = "") -> Iterator[Hijacked]:
+        """Run `argv` with its stdin and its multiplexed stdout and stderr on the socket that is handed over.
+
+        The end of the block drops the connection, which the command sees as the end of its stdin.
+        """
+        command = _Command(argv=argv, user=user, stdin=True)
+        with self._started(self._create_exec(container, command), command, None) as wire:
+            yield wire
+
     def attach(
         self,
         container: str,

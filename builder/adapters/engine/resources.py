@@ -6,6 +6,7 @@ only through `remove_volume`, which nobody calls without having asked a person.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import docker.errors
@@ -14,6 +15,7 @@ from builder.adapters.engine.connection import Connection
 from builder.adapters.engine.failures import FOREIGN_HINT
 from builder.adapters.engine.spec import PROJECT, is_ours, network_labels, volume_labels
 from builder.adapters.engine.views import DiskUsage, Json, disk_view
+from builder.core.labels import LABEL_PROCESS
 from builder.errors import EngineError
 
 if TYPE_CHECKING:
@@ -66,6 +68,15 @@ class ResourceVerbs(Connection):
             for item in self._api.networks(filters={"label": [f"{PROJECT}={project}"]}):
                 if is_ours(item.get("Labels")):
                     self._api.remove_network(item["Id"])
+
+    def find_throwaways(self) -> Mapping[str, Mapping[str, str]]:
+        """Project -> labels, of everything on this engine that says which process it belongs to."""
+        filters = {"label": [LABEL_PROCESS]}
+        with self.asking("cannot list throw-aways"):
+            found = [*self._api.containers(all=True, filters=filters), *self._api.networks(filters=filters)]
+            found += self._api.volumes(filters=filters).get("Volumes") or ()
+        labels = (item.get("Labels") or {} for item in found)
+        return {item[PROJECT]: item for item in labels if is_ours(item) and PROJECT in item}
 
     def disk_usage(self) -> DiskUsage:
         """Bytes that the engine holds. Slow (seconds) on an engine with much in it."""

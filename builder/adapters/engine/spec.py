@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from builder.core.labels import LABEL_SPEC, LABEL_WORKSPACE
+from builder.core.labels import LABEL_PROCESS, LABEL_SPEC, LABEL_WORKSPACE
 from builder.model import Mount
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ def volume_labels(spec: ServiceSpec, volume: VolumeSpec) -> dict[str, str]:
 
 def _resource_labels(spec: ServiceSpec) -> dict[str, str]:
     """No config-hash here: Compose compares it where it is there, and asks to make the volume anew, losing its data."""
+    process = {LABEL_PROCESS: spec.labels[LABEL_PROCESS]} if LABEL_PROCESS in spec.labels else {}
     return {
+        **process,
         LABEL_WORKSPACE: spec.labels.get(LABEL_WORKSPACE, ""),
         PROJECT: spec.project,
         "com.docker.compose.version": COMPOSE_VERSION,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from builder.adapters.engine.client import Engine
+from builder.adapters.errands import Errands
 from builder.model import Base, Check, ExecResult, Keys, Resolved, ResolvedTool, Runtime, Secret
 from builder.model import PortRequest as Port
 from builder.suite.cases import Case
@@ -101,6 +102,9 @@ class FakeEngine:
         code, out = next((answer for key, answer in self.answers.items() if key in line), (0, ""))
         return ExecResult(code=code, stdout=out.encode(), stderr=b"")
 
+    def close(self) -> None:
+        """Nothing runs inside."""
+
     def inspect(self, container: str) -> dict[str, Any]:
         return self.told
 
@@ -115,8 +119,10 @@ class FakeEngine:
 
 
 def make_subject(engine: FakeEngine | None = None, **changes: Any) -> Subject:
+    fake = engine or FakeEngine()
     subject = Subject(
-        engine=cast("Engine", engine or FakeEngine()),
+        engine=cast("Engine", fake),
+        commands=cast("Errands", fake),
         container=CONTAINER,
         resolved=RESOLVED,
         keys=Keys(folder="/nowhere", password=Secret(PASSWORD), identity=None, known_hosts="/nowhere/known_hosts"),

@@ -57,7 +57,9 @@ OUTSIDE = sorted(set(CASES) - CAUGHT)
 def nothing_works() -> Subject:
     """Every command fails, every phase is red, and no service is awaited for long."""
     red = json.dumps({"usable": False, "red": dict.fromkeys(desktop.PHASES, "it is gone")})
-    return make_subject(FakeEngine(answers={"probe check": (1, red), "/deadline": (0, "0.01"), **MACHINE, "": (1, "")}))
+    services = "\n".join(f"{id.partition('.')[2]}/deadline:0.01" for id in CASES if id.startswith("health."))
+    answers = {"probe check": (1, red), "*/deadline": (0, services), **MACHINE, "": (1, "")}
+    return make_subject(FakeEngine(answers=answers))
 
 
 def test_only_what_tools_declare_is_outside_the_mutation_table() -> None:

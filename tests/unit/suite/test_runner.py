@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from builder.errors import EngineError
 from builder.model import Event, StepProgress
+from builder.suite import runner
 from builder.suite.cases import Case, Lane
 from builder.suite.results import CheckFailure, Finding, Skipped, Verdict
 from builder.suite.runner import run_case, run_cases
@@ -79,7 +82,7 @@ def test_a_check_that_hangs_is_a_failure_at_its_deadline() -> None:
     assert result.seconds < 5
 
 
-def test_checks_that_need_to_be_alone_run_after_the_others_and_one_by_one() -> None:
+def test_checks_that_measure_time_run_after_the_others_and_one_by_one() -> None:
     running: list[str] = []
     crowd: list[int] = []
     both = threading.Barrier(2, timeout=10)
@@ -100,6 +103,83 @@ def test_checks_that_need_to_be_alone_run_after_the_others_and_one_by_one() -> N
     assert [item.id for item in results] == [case.id for case in cases]
     assert {item.verdict for item in results} == {Verdict.PASSED}
     assert crowd == [1, 1, 1]
+
+
+def make_meeting(*lanes: Lane) -> list[Case]:
+    """One case per lane; each passes only if all of them run at the same time."""
+    all_of_them = threading.Barrier(len(lanes), timeout=5)
+
+    def meet(_: object) -> None:
+        all_of_them.wait()
+
+    return [Case(id=f"a.{lane.value}", title="", check=meet, lane=lane) for lane in lanes]
+
+
+def test_the_screen_and_the_throw_away_are_used_beside_the_others() -> None:
+    cases = make_meeting(Lane.TOGETHER, Lane.SCREEN, Lane.APART)
+
+    results = run_cases(cases, make_subject(), lambda event: None)
+
+    assert {item.verdict for item in results} == {Verdict.PASSED}
+
+
+@pytest.mark.parametrize("lane", [Lane.SCREEN, Lane.APART, Lane.ALONE])
+def test_a_lane_runs_one_case_after_the_other_in_their_order(lane: Lane) -> None:
+    busy = threading.Lock()
+    order: list[int] = []
+
+    def check(number: int) -> None:
+        assert busy.acquire(blocking=False)
+        threading.Event().wait(0.005)  # time for another to come in between
+        order.append(number)
+        busy.release()
+
+    cases = [
+        Case(id=f"a.{at}", title="", check=lambda _, at=at: check(at), lane=lane, deadline_s=30 + at)  # type: ignore[misc]
+        for at in range(5)
+    ]
+
+    assert {item.verdict for item in run_cases(cases, make_subject(), lambda event: None)} == {Verdict.PASSED}
+    assert order == [0, 1, 2, 3, 4]
+
+
+def test_on_a_throw_away_what_kills_waits_for_those_that_look() -> None:
+    order: list[str] = []
+
+    def make(lane: Lane) -> Case:
+        return Case(id=f"a.{lane.value}", title="", check=lambda _: order.append(lane.value), lane=lane)
+
+    run_cases([make(Lane.ALONE), make(Lane.APART), make(Lane.SCREEN)], make_subject(fresh=True), lambda event: None)
+
+    assert order == ["screen", "apart", "alone"]
+
+
+def test_those_that_may_take_longest_begin_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "WORKERS", 1)
+    order: list[float] = []
+
+    def make(deadline: float) -> Case:
+        return Case(id="a.b", title="", check=lambda _: order.append(deadline), deadline_s=deadline)
+
+    run_cases([make(10), make(30), make(20)], make_subject(), lambda event: None)
+
+    assert order == [30, 20, 10]
+
+
+def test_nothing_begins_any_more_after_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "WORKERS", 1)
+    ran: list[int] = []
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, StepProgress) and event.done == 1:
+            raise KeyboardInterrupt
+
+    cases = [Case(id="a.b", title="", check=lambda _, at=at: ran.append(at)) for at in range(9)]  # type: ignore[misc]
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cases(cases, make_subject(), interrupt)
+
+    assert len(ran) < len(cases)
 
 
 def test_progress_counts_up_to_all_checks() -> None:
