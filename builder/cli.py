@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
 import typer
 
 from builder.errors import ConfigError, DevboxError, Interrupted
+from builder.redaction import redact
 
 if TYPE_CHECKING:
     from builder.console import Reporter
@@ -112,7 +113,8 @@ def project_of(context: Context) -> str:
 
 
 def say(text: str = "") -> None:
-    typer.echo(text)
+    """Everything that a verb prints of its own, without the credentials that an address may carry."""
+    typer.echo(redact(text))
 
 
 def print_json(value: object) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TextIO
 
 from builder.core.canonical import make_plain
 from builder.model import Event, LogLine, Note, PhaseReached, StepProgress, TaskEnded, TaskStarted
+from builder.redaction import redact
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -26,9 +28,15 @@ BAR_WIDTH: Final = 20
 
 
 class Reporter:
-    """Where events go. `close` leaves the terminal as it was; it is safe to call it twice."""
+    """Where events go. `close` leaves the terminal as it was; it is safe to call it twice.
+
+    Credentials are taken out here, whoever reported: most of the text is written by apt, pip, npm and git.
+    """
 
     def __call__(self, event: Event) -> None:
+        self.tell(event if isinstance(event, PhaseReached) else replace(event, text=redact(event.text)))
+
+    def tell(self, event: Event) -> None:
         raise NotImplementedError
 
     def close(self) -> None:
@@ -54,7 +62,7 @@ class JsonReporter(Reporter):
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def __call__(self, event: Event) -> None:
+    def tell(self, event: Event) -> None:
         plain = make_plain(event)
         assert isinstance(plain, dict)  # noqa: S101  # every event is a dataclass
         print(json.dumps({"event": type(event).__name__, **plain}), file=self._stream, flush=True)
@@ -68,7 +76,7 @@ class PlainReporter(Reporter):
         self._only_warnings = only_warnings
         self._said: dict[str, tuple[str, float]] = {}
 
-    def __call__(self, event: Event) -> None:
+    def tell(self, event: Event) -> None:
         line = self._line(event)
         if line is not None and (not self._only_warnings or (isinstance(event, Note) and event.level == "warning")):
             print(line, file=self._stream, flush=True)
@@ -146,7 +154,7 @@ class LiveReporter(Reporter):
         )
         self._started = False
 
-    def __call__(self, event: Event) -> None:
+    def tell(self, event: Event) -> None:
         if not self._started:
             self._started = True
             self._live.start()

@@ -13,12 +13,15 @@
     └── Interrupted            130   Ctrl-C or SIGTERM
 
 Every error says what happened, where, and (`hint`) what to do next. Only `cli` turns one into an exit code;
-nobody else catches the base class. This module imports nothing of ours.
+nobody else catches the base class. Credentials in what an error says are taken out when it is made. This module imports
+nothing of ours but that.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
+
+from builder.redaction import redact
 
 
 class DevboxError(Exception):
@@ -32,11 +35,11 @@ class DevboxError(Exception):
     def __init__(
         self, message: str, *, where: str | None = None, hint: str | None = None, detail: str | None = None
     ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.where = where
-        self.hint = hint
-        self.detail = detail
+        super().__init__(redact(message))
+        self.message = redact(message)
+        self.where = _clean(where)
+        self.hint = _clean(hint)
+        self.detail = _clean(detail)
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.message}" if self.where else self.message
@@ -46,6 +49,10 @@ class DevboxError(Exception):
         if self.hint:
             parts.append(f"hint: {self.hint}")
         return "\n".join(parts)
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else redact(text)
 
 
 class ConfigError(DevboxError):

@@ -6,6 +6,7 @@ where somebody made it: without one, apt, pip and npm bring their own defaults.
 
 from __future__ import annotations
 
+import base64
 import configparser
 import os
 import platform
@@ -113,8 +114,10 @@ def render_host_files(settings: NetworkSettings) -> RenderedTree:
     inside a build step that address is the step's own.
     """
     proxies = {name: url for name, url in settings.proxies.items() if not _is_loopback(url)}
+    registry, login = _split_registry(settings.npm_registry)
     npm: dict[str, str | None] = {
-        "registry": settings.npm_registry,
+        "registry": registry,
+        **login,
         "cafile": None if settings.ca_bundle is None else f"{HOST_MOUNT}/ca.crt",
         "proxy": proxies.get("http_proxy"),
         "https-proxy": proxies.get("https_proxy"),
@@ -127,9 +130,11 @@ def render_host_files(settings: NetworkSettings) -> RenderedTree:
     }
     apt = {"http": proxies.get("http_proxy"), "https": proxies.get("https_proxy")}
     files = {
-        "apt.conf": _lines(f'Acquire::{scheme}::Proxy "{_plain(url)}";' for scheme, url in apt.items() if url),
-        "pip.conf": _lines(["[global]", *(f"{key} = {_words(value)}" for key, value in pip.items() if value)]),
-        "npmrc": _lines(f"{key}={_plain(value)}" for key, value in npm.items() if value),
+        "apt.conf": _lines(
+            f'Acquire::{scheme}::Proxy "{_plain(f"{scheme} proxy", url)}";' for scheme, url in apt.items() if url
+        ),
+        "pip.conf": _lines(["[global]", *(f"{key} = {_words(key, value)}" for key, value in pip.items() if value)]),
+        "npmrc": _lines(f"{key}={_plain(key, value)}" for key, value in npm.items() if value),
     }
     if settings.ca_bundle is not None:
         files["ca.crt"] = RenderedFile(data=settings.ca_bundle)
@@ -140,16 +145,29 @@ def _lines(lines: Iterable[str]) -> RenderedFile:
     return RenderedFile(data="".join(f"{line}\n" for line in lines).encode())
 
 
-def _plain(value: str) -> str:
-    """The value, when it can stand in a config file of apt or npm as it is."""
+def _split_registry(registry: str | None) -> tuple[str | None, dict[str, str]]:
+    """The address without its login, and npm's line for that. npm writes the address of what it installs into
+    node_modules/.package-lock.json, which stays in the image."""
+    parts = urllib.parse.urlsplit(registry or "")
+    if not parts.username:
+        return registry, {}
+    place = parts.netloc.rpartition("@")[2]
+    login = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+    key = f"//{place}{parts.path.rstrip('/')}/:_auth"
+    return parts._replace(netloc=place).geturl(), {key: base64.b64encode(login.encode()).decode()}
+
+
+def _plain(name: str, value: str) -> str:
+    """The value, when it can stand in a config file of apt or npm as it is. An error names it and does not show it."""
     if not re.fullmatch(r"[!#-:<-~]+", value):  # printable ASCII without a blank, quote or semicolon
-        raise HostError("a network setting of this machine has characters it should not have", where=value[:40])
+        hint = "in a password, write these percent-encoded: %22 for a quote"
+        raise HostError("a network setting of this machine has characters it should not have", where=name, hint=hint)
     return value
 
 
-def _words(value: str) -> str:
+def _words(name: str, value: str) -> str:
     """Several values on one line, as pip takes them."""
-    return " ".join(_plain(word) for word in value.split())
+    return " ".join(_plain(name, word) for word in value.split())
 
 
 def _pip_index(pip: Mapping[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import IO, Final, cast
 
 from builder.errors import ConfigError, HostError
+from builder.redaction import has_login
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -48,11 +49,18 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
         scheme = urllib.parse.urlsplit(newurl).scheme
         if scheme not in {"https", urllib.parse.urlsplit(req.full_url).scheme}:
             raise Unreachable(f"redirects to {scheme or 'nowhere'}, which is less safe", where=req.full_url)
+        if has_login(newurl):
+            raise Unreachable("redirects to an address with a password in it", where=req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def check_url(url: str, *, allow_http: bool = False) -> None:
-    """Refuse what is not https; http is fine on loopback, or where `allow_http` (content signed otherwise)."""
+    """Refuse what is not https; http is fine on loopback, or where `allow_http` (content signed otherwise).
+
+    An address with a password counts as unreachable: it would be written into the sources of what is built from it.
+    """
+    if has_login(url):
+        raise Unreachable("its address holds a password, which would end up in an image", where=url)
     parts = urllib.parse.urlsplit(url)
     if not parts.hostname:
         raise ConfigError("this URL has no host", where=url)
@@ -88,5 +96,7 @@ def translated(url: str) -> Iterator[None]:
         unknown = isinstance(error.reason, socket.gaierror)
         reason = "its server's name cannot be looked up" if unknown else f"cannot be reached: {error.reason}"
         raise Unreachable(reason, where=url) from error
+    except http.client.InvalidURL as error:  # its words are a piece of the address, which can be one of a password
+        raise Unreachable("its address, or that of the proxy, is none", where=url) from error
     except (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
         raise Unreachable(f"the connection failed: {error or type(error).__name__}", where=url) from error

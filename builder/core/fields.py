@@ -14,9 +14,10 @@ from pydantic import AfterValidator, BeforeValidator
 from builder.core.problems import nearest, shown
 from builder.core.validation import Text, as_list, wrong
 
-_URL: Final = (
-    r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%!$&()*+,;=:@/?#{}-]*)?"
-)
+_SERVER: Final = r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
+_URL: Final = rf"{_SERVER}(?:/[A-Za-z0-9._~%!$&()*+,;=:@/?#{{}}-]*)?"
+# Without a query, where tokens stand, and without a semicolon, which begins a comment in npm's file.
+_PLAIN_URL: Final = rf"{_SERVER}(?:/[A-Za-z0-9._~%!$&()*+,=:@/-]*)?"
 _PATH: Final = r"[^\s:\\-][^:\\]*"
 _LONGEST_NAME: Final = 255  # bytes, of one file or folder: Linux, limits.h
 SIZE_UNITS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -162,13 +163,13 @@ Timezone = Annotated[
     AfterValidator(_timezone),
 ]
 Theme = Annotated[str, Text("the name of a theme", r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", 64, "jonathan")]
-# Of mirrors. No semicolon: it begins a comment in npm's file.
-Url = Annotated[str, Text("an http(s) address without a password or semicolon", rf"(?!.*;){_URL}", 500)]
+Url = Annotated[str, Text("an http(s) address without a password, query or semicolon", _PLAIN_URL, 500)]
 GitUrl = Annotated[
     str,
     Text(
-        "the address of a Git repository",
-        rf"{_URL}|ssh://[A-Za-z0-9][A-Za-z0-9._@:/~+-]*|[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:"
+        "the address of a Git repository without a password or token",
+        rf"{_PLAIN_URL}|ssh://(?:[A-Za-z0-9][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{{1,5}})?"
+        r"(?:/[A-Za-z0-9._@:/~+-]*)?|[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:"
         r"[A-Za-z0-9._~/][A-Za-z0-9._~/+-]*|file:///[A-Za-z0-9._~/+-]+",
         500,
         "https://example.org/team/framework.git or git@example.org:team/framework.git",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from builder.errors import ConfigError
+from builder.redaction import redact
 
 if TYPE_CHECKING:
     from builder.core.source import Node
@@ -114,8 +115,8 @@ def choose_hint(wanted: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: on one line, printable, not too long."""
-    text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in _without_password(str(value)))
+    """A value as a message shows it: on one line, printable, not too long; without credentials, before it is cut."""
+    text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in redact(str(value)))
     return f"`{text}`" if len(text) <= _SHOWN else f"`{text[:_SHOWN]}…`"
 
 
@@ -129,16 +130,11 @@ def _part(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", key) else shown(key)
 
 
-def _without_password(text: str) -> str:
-    """`text` with what stands before the @ of an address made unreadable, at the same length: logs are kept."""
-    return re.sub(r"(?<=://)[^\s/@]+(?=@)", lambda found: "*" * len(found.group()), text)
-
-
 def _excerpt(lines: Sequence[str], position: Position) -> str:
     if not 1 <= position.line <= len(lines):
         return ""
     start = max(0, position.column - _EXCERPT_WIDTH + 20)
-    line = _without_password(lines[position.line - 1])[start : start + _EXCERPT_WIDTH]
+    line = redact(lines[position.line - 1], same_width=True)[start : start + _EXCERPT_WIDTH]
     text = "".join(char if char.isprintable() else " " if char == "\t" else "�" for char in line)
     indent = position.column - 1 - start
     carets = "^" * max(1, min(position.width, len(text) - indent))

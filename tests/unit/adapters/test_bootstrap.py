@@ -200,3 +200,11 @@ def test_a_work_folder_with_a_mount_in_it_is_never_walked_into(tmp_path: Path) -
     table.write_text("")
     _remove_work(work, table=table)
     assert not work.exists()
+
+
+def test_a_mirror_with_a_password_in_its_address_is_not_used_and_not_shown(tmp_path: Path) -> None:
+    """It would stand in the sources.list of the image."""
+    found = settings(tmp_path, a_list="deb http://me:geheim@127.0.0.1:9/debian bookworm main\n")("debian")
+    with pytest.raises(Unreachable, match="password") as caught:
+        probe_archives(BASE, found)
+    assert "geheim" not in str(caught.value)

@@ -35,6 +35,10 @@ class Quiet(SimpleHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "ftp://127.0.0.1/x")
             self.end_headers()
+        elif self.path == "/login":
+            self.send_response(302)
+            self.send_header("Location", f"http://me:geheim@{self.headers['Host']}/x")
+            self.end_headers()
         else:
             super().do_GET()
 
@@ -138,6 +142,22 @@ def test_http_is_for_loopback_only_and_redirects_keep_to_it(server: tuple[str, P
         pass
     with pytest.raises(Unreachable, match="less safe"), open_url(f"{server[0]}/down", timeout_s=1):
         pass
+
+
+def test_an_address_with_a_password_is_not_asked_and_not_shown(server: tuple[str, Path]) -> None:
+    for url in (server[0].replace("//", "//me:geheim@"), f"{server[0]}/login", "http://me:geheim@127.0.0.1:x/"):
+        with pytest.raises(Unreachable) as caught, open_url(url, timeout_s=2):
+            pass
+        assert "password" in str(caught.value)
+        assert "geheim" not in str(caught.value)
+
+
+def test_a_proxy_address_that_is_none_is_not_shown(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:geheim")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(Unreachable) as caught, open_url(server[0], timeout_s=2):
+        pass
+    assert "geheim" not in str(caught.value)
 
 
 def test_limits_hold_for_downloads_and_for_what_they_unpack_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

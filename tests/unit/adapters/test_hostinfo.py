@@ -129,3 +129,18 @@ def test_a_ca_file_that_is_none_is_an_error(tmp_path: Path, etc: Path, content: 
         file.write_bytes(content)
     with pytest.raises(HostError, match="SSL_CERT_FILE"):
         find_network_settings(environ={"HOME": str(tmp_path), "SSL_CERT_FILE": str(file)}, etc=etc)
+
+
+def test_a_login_in_the_address_of_npms_registry_stands_apart_from_it() -> None:
+    """npm notes where each package came from in a file that stays in the image."""
+    files = render_host_files(NetworkSettings(npm_registry="https://me:ge%40heim@npm.example:8443/npm/"))
+    assert files["npmrc"].data == (
+        b"registry=https://npm.example:8443/npm/\n//npm.example:8443/npm/:_auth=bWU6Z2VAaGVpbQ==\n"
+    )
+
+
+def test_an_error_about_a_setting_does_not_show_it() -> None:
+    with pytest.raises(HostError) as caught:
+        render_host_files(NetworkSettings(proxies={"http_proxy": 'http://me:geheim"@proxy.example'}))
+    assert "geheim" not in str(caught.value)
+    assert caught.value.where == "http proxy"

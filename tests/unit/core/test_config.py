@@ -283,3 +283,37 @@ def test_neither_errors_nor_facts_nor_problems_import_pydantic() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mirrors: {{pypi: '{}'}}",
+        "mirrors: {{npm: '{}'}}",
+        "mirrors: {{apt: {{debian: '{}'}}}}",
+        "framework: {{git: '{}', rev: main}}",
+        "sources: {{oh-my-zsh: '{}'}}",
+        "ca_bundle: '{}'",
+        "base: {{image: '{}'}}",
+    ],
+)
+@pytest.mark.parametrize("secret", ["geheim-7f3a", "geheim-7f3a" * 9])
+def test_an_address_with_a_password_is_refused_and_not_shown(text: str, secret: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_config(text.format(f"https://me:{secret}@host.example/x"))
+    assert "host.example" in str(caught.value)
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mirrors: {pypi: 'https://host.example/simple?token=geheim'}",
+        "framework: {git: 'https://host.example/x.git?private_token=geheim', rev: main}",
+        "framework: {git: 'ssh://git:geheim@host.example/x.git', rev: main}",
+    ],
+)
+def test_an_address_with_a_token_is_refused_and_not_shown(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_config(text)
+    assert "geheim" not in str(caught.value)

@@ -1,0 +1,47 @@
+"""Credentials inside text, taken out: what is said, logged or written must not hold them.
+
+Addresses carry them (`https://user:token@host`, `?token=...`), and so do headers and lines of an npmrc that programs
+print. `errors` and `console` put everything through here, so that no message depends on its author's care. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MASK: Final = "***"
+_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s\"'<>\\`]+)")
+_QUERY: Final = re.compile(r"(?<=[?&])([^=&#]+=)[^&#]+")
+_SETTING: Final = re.compile(r"((?:Authorization\s*:\s*\w+|_authToken\s*=|_auth\s*=|_password\s*=)\s*)[^\s\"']+", re.I)
+
+
+def redact(text: str, *, same_width: bool = False) -> str:
+    """`text` without passwords and tokens. `same_width`: as long as before, so that a caret below it still points."""
+
+    def mask(secret: str) -> str:
+        return "*" * len(secret) if same_width else MASK
+
+    def address(match: re.Match[str]) -> str:
+        scheme, rest = match.groups()
+        login, at, place = _split_login(rest)
+        user = login.partition(":")[0] if scheme.endswith("ssh") else ""  # a login name; elsewhere it can be a token
+        hidden = user + (mask(login[len(user) :]) if login != user else "")
+        return f"{scheme}://{hidden}{at}{_QUERY.sub(lambda one: one[1] + mask(one[0][len(one[1]) :]), place)}"
+
+    if "://" in text:
+        text = _ADDRESS.sub(address, text)
+    return _SETTING.sub(lambda match: match[1] + mask(match[0][len(match[1]) :]), text)
+
+
+def _split_login(rest: str) -> tuple[str, str, str]:
+    """Login, `@` and the rest. A password may hold a `/` that nobody encoded: then no number stands for the port."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    port = authority.rpartition(":")[2]
+    odd = ":" in authority and not port.isdigit() and not authority.startswith("[")
+    where = (rest if odd else authority).rfind("@")
+    return (rest[:where], "@", rest[where + 1 :]) if where >= 0 else ("", "", rest)
+
+
+def has_login(address: str) -> bool:
+    """Whether a user or a password stands in the address."""
+    return bool(_split_login(address.partition("://")[2])[1])
