@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
 
 import typer
 
-from builder.errors import ConfigError, DevboxError, Interrupted
+from builder.errors import ConfigError, DevboxError, HostError, Interrupted
 from builder.redaction import redact
 
 if TYPE_CHECKING:
@@ -465,6 +465,34 @@ def _run(context: typer.Context, command: list[str]) -> NoReturn:
         terminal = {"TERM": os.environ.get("TERM", "xterm-256color")} if sys.stdin.isatty() else {}
         code = run_inside(ours, settings.name, user, command, workdir=f"/home/{user}", environment=terminal)
     raise typer.Exit(code)
+
+
+@app.command("ssh", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def login(
+    context: typer.Context,
+    command: Annotated[Optional[list[str]], typer.Argument(help="What to run; a login shell without.")] = None,  # noqa: UP045
+    forward_agent: Annotated[
+        bool, typer.Option("--forward-agent", "-A", help="Let this session use the keys of this machine's SSH agent.")
+    ] = False,
+    as_config: Annotated[bool, typer.Option("--config", help="Only print a section for ~/.ssh/config.")] = False,
+) -> None:
+    """Log in with this machine's ssh, its host key pinned."""
+    from builder.adapters.process import become
+    from builder.tasks.access import find_host_port, render_ssh_config, ssh_command
+
+    with session(context) as ours:
+        settings = load_config(ours)
+        user, port = settings.user.name, find_host_port(ours, settings.name, "ssh")
+        keys = _keys(ours, settings)
+    if as_config:
+        say(render_ssh_config(keys, settings.name, user, port))
+        return
+    if forward_agent and not os.environ.get("SSH_AUTH_SOCK"):
+        raise HostError(
+            "there is no SSH agent to forward", where="SSH_AUTH_SOCK", hint='eval "$(ssh-agent)" && ssh-add'
+        )
+    words = ssh_command(keys, user, port, forward_agent=forward_agent, command=command or ())
+    become(words, hint="install the OpenSSH client; `devbox shell` needs none")
 
 
 @app.command("open")

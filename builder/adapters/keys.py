@@ -1,8 +1,8 @@
 """Secrets of one workstation, below the user's state directory: made once, kept, 0600 in a folder of 0700.
 
 Owns `<state>/devbox/<project>-<8 hex of the workspace's path>/`: `secrets/` is what the container sees (VNC password,
-SSH host key, authorized keys); `id_ed25519` and `known_hosts` beside it are for this machine alone. Prints and logs
-nothing.
+SSH host key, authorized keys, the person's name for Git); `id_ed25519` and `known_hosts` beside it are for this machine
+alone. Prints and logs nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import hashlib
 import os
 import secrets
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from builder.adapters.files import cannot, make_folder, write_atomic
+from builder.adapters.gitidentity import render_git_identity
 from builder.errors import ConfigError, HostError
 from builder.model import Keys, Secret
 
@@ -41,14 +42,22 @@ HOST_KEY: Final = "ssh_host_ed25519_key"
 AUTHORIZED: Final = "authorized_keys"
 IDENTITY: Final = "id_ed25519"
 KNOWN_HOSTS: Final = "known_hosts"
+GIT: Final = "gitconfig"
+
+
+def nobody() -> Mapping[str, str]:
+    """The Git identity of somebody who has none."""
+    return {}
 
 
 class KeyStore:
-    """The secrets below one state directory; `home` is where the person's own public keys are looked for."""
+    """The secrets below one state directory; `home` is where the person's own public keys are looked for, `identity`
+    asks Git for their name."""
 
-    def __init__(self, state: Path, home: Path) -> None:
+    def __init__(self, state: Path, home: Path, *, identity: Callable[[], Mapping[str, str]] = nobody) -> None:
         self._state = state
         self._home = home
+        self._identity = identity
 
     def folder(self, project: str, workspace: Path) -> Path:
         """Of one workstation. The path's hash keeps two workspaces of the same name apart."""
@@ -75,6 +84,10 @@ class KeyStore:
             identity = folder / IDENTITY
             keys = [_ensure_pair(identity, comment=f"devbox {project} client")]
         _write_private(hidden / AUTHORIZED, "".join(f"{key}\n" for key in keys))
+        if name := self._identity():
+            _write_private(hidden / GIT, render_git_identity(name))
+        else:
+            (hidden / GIT).unlink(missing_ok=True)
         return Keys(
             folder=str(hidden),
             password=password,

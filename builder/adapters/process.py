@@ -1,6 +1,7 @@
 """Run a program of this machine and hear its output line by line; when we stop, so does everything it started.
 
-Owns the life of a child process group. Knows nothing of what is run, and uses no shell.
+Owns the life of a child process group (`become` has none: it is replaced). Knows nothing of what is run, and uses no
+shell.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NoReturn
 
 from builder.errors import HostError, Interrupted
 
@@ -54,6 +56,14 @@ def run_lines(
             return process.wait()
         finally:
             _end_group(process, output, grace_s)
+
+
+def become(argv: Sequence[str], *, hint: str) -> NoReturn:
+    """Go on as `argv`, which takes over this terminal, its signals and our exit code. Raises HostError without it."""
+    program = shutil.which(argv[0])
+    if program is None:
+        raise HostError(f"{argv[0]} is not installed on this machine", hint=hint)
+    os.execv(program, list(argv))  # noqa: S606  # no shell: that is the point
 
 
 def _start(argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[bytes]:

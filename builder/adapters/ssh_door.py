@@ -1,6 +1,7 @@
 """The SSH door, tried from outside by paramiko: who is let in, who is not, and which host key stands behind it.
 
-Owns the attempts; what they should end with is the suite's to say. Logs in and runs one command, changes nothing.
+Owns the attempts; what they should end with is the suite's to say. Logs in and runs one command, changes nothing. A
+server that shows another host key than the pinned one gets neither a name nor a password.
 """
 
 from __future__ import annotations
@@ -17,21 +18,23 @@ from typing import Final
 import paramiko
 from paramiko.pkey import UnknownKeyType
 
+from builder.adapters.files import cannot
 from builder.errors import NotReadyError
 
 WAIT_S: Final = 8.0
 
 
 class SshDoorError(NotReadyError):
-    """Nothing at that port speaks SSH, or the connection broke."""
+    """Nothing at that port speaks SSH, the connection broke, or the server is another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SshDoor:
-    """Where an SSH server listens."""
+    """Where an SSH server listens, and the file that says which host key it has."""
 
     host: str
     port: int
+    known_hosts: Path
 
     def offered_methods(self, user: str) -> tuple[str, ...]:
         """The ways to log in that the server offers to `user`; empty when it lets anyone in without any."""
@@ -79,13 +82,12 @@ class SshDoor:
         return None
 
     def host_key(self) -> str:
-        """Type and base64 of the key that the server shows."""
-        with self._transport() as transport:
-            key = transport.get_remote_server_key()
-            return f"{key.get_name()} {base64.b64encode(key.asbytes()).decode()}"
+        """Type and base64 of the key that the server shows, whatever it is."""
+        with self._transport(pinned=False) as transport:
+            return _shown_key(transport)
 
     @contextmanager
-    def _transport(self) -> Iterator[paramiko.Transport]:
+    def _transport(self, *, pinned: bool = True) -> Iterator[paramiko.Transport]:
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it logs each refusal, which is what we are after
         where = f"{self.host}:{self.port}"
         try:
@@ -96,6 +98,8 @@ class SshDoor:
         transport.auth_timeout = transport.banner_timeout = WAIT_S
         try:
             transport.start_client(timeout=WAIT_S)
+            if pinned and _shown_key(transport) not in _read_pins(self.known_hosts):
+                raise SshDoorError("the server shows another host key than the pinned one", where=where)
             yield transport
         except (paramiko.AuthenticationException, SshDoorError):
             raise
@@ -103,6 +107,20 @@ class SshDoor:
             raise SshDoorError(f"no sound SSH connection: {error}", where=where) from error
         finally:
             transport.close()
+
+
+def _shown_key(transport: paramiko.Transport) -> str:
+    key = transport.get_remote_server_key()
+    return f"{key.get_name()} {base64.b64encode(key.asbytes()).decode()}"
+
+
+def _read_pins(known_hosts: Path) -> frozenset[str]:
+    """Type and base64 of every key in the file, which is one workstation's: `* ssh-ed25519 AAAA...`."""
+    try:
+        lines = known_hosts.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise cannot("read", known_hosts, error) from error
+    return frozenset(" ".join(line.split()[1:3]) for line in lines)
 
 
 def has_keys(identity: Path | None) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _door(subject: Subject) -> SshDoor:
-    return SshDoor(host="127.0.0.1", port=subject.port("ssh"))
+    return SshDoor(host="127.0.0.1", port=subject.port("ssh"), known_hosts=Path(subject.keys.known_hosts))
 
 
 def _identity(subject: Subject) -> Path | None:

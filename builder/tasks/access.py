@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -87,8 +88,31 @@ def renew_password(context: Context, project: str) -> Secret:
         return secret
 
 
-def ssh_command(keys: Keys, user: str, port: int) -> list[str]:
-    """The OpenSSH command that logs in, with the workstation's host key pinned."""
+def ssh_command(
+    keys: Keys, user: str, port: int, *, forward_agent: bool = False, command: Sequence[str] = ()
+) -> list[str]:
+    """The OpenSSH command that logs in, or runs `command` there, whatever the person's own settings say."""
+    settings = {**_ssh_settings(keys), "ForwardAgent": "yes" if forward_agent else "no"}
     identity = ["-i", keys.identity] if keys.identity else []
-    pinned = ["-o", f"UserKnownHostsFile={keys.known_hosts}", "-o", "StrictHostKeyChecking=yes"]
-    return ["ssh", "-p", str(port), *identity, *pinned, f"{user}@127.0.0.1"]
+    words = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+    return ["ssh", "-p", str(port), *identity, *words, f"{user}@127.0.0.1", *([shlex.join(command)] if command else [])]
+
+
+def render_ssh_config(keys: Keys, project: str, user: str, port: int) -> str:
+    """A section for ~/.ssh/config, with which any program that speaks SSH finds the workstation by its name."""
+    settings = {"HostName": "127.0.0.1", "Port": str(port), "User": user}
+    settings |= {"IdentityFile": keys.identity} if keys.identity else {}
+    lines = [f"    {name} {_ssh_word(value)}" for name, value in {**settings, **_ssh_settings(keys)}.items()]
+    return "\n".join([f"Host {project}", *lines])
+
+
+def _ssh_settings(keys: Keys) -> dict[str, str]:
+    """The host key is pinned in a file of this workstation alone: another one is refused, and none is ever added."""
+    known = _ssh_word(keys.known_hosts)
+    pinned = {"UserKnownHostsFile": known, "GlobalKnownHostsFile": "none", "StrictHostKeyChecking": "yes"}
+    return {**pinned, "UpdateHostKeys": "no", **({"IdentitiesOnly": "yes"} if keys.identity else {})}
+
+
+def _ssh_word(text: str) -> str:
+    """ssh_config(5) parts its values at blanks, unless they are quoted."""
+    return f'"{text}"' if " " in text else text

@@ -121,7 +121,8 @@ DOORS: Final = (
     Mutation(
         id="another host key than the pinned one",
         groups=("ports", "doors"),
-        caught=("doors.ssh-host-key",),
+        caught=("doors.ssh-host-key", "doors.ssh-methods", "doors.ssh-key", "doors.ssh-password", "doors.ssh-root"),
+        because="no client of ours goes past another host key",
         edits=(Edit(file=SSHD, old="if [ -s /run/secrets/ssh_host_ed25519_key ]", new="if false"),),
     ),
     Mutation(
