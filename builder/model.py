@@ -79,6 +79,7 @@ class Base:
     keyring: str  # file name below the keyring folder of the host
     python: str  # the version that the release ships, "3.11"
     substitute: str | None  # the base to take where this one cannot be had
+    supported_until: str | None = None  # 2027-06-01: the last day of security updates for everybody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -385,6 +386,9 @@ class EngineVersion:
     storage: str  # overlay2
     rootless: bool
     host: str  # the address it was reached at
+    runc: str = ""  # 1.1.5+ds1-1+deb12u1: as its build says it; "" where the engine does not tell
+    desktop: bool = False  # Docker Desktop: the engine runs in a virtual machine
+    firewall: str = ""  # iptables+firewalld: how ports are opened, where the engine tells (28.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

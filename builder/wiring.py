@@ -53,6 +53,7 @@ def open_workspace(directory: Path, report: Report) -> Workspace:
 
 def make_context(directory: Path, report: Report, environment: Mapping[str, str]) -> Context:
     """A Context for the workspace at `directory`. Connects to nothing yet."""
+    from builder.adapters.gitidentity import find_git_identity
     from builder.adapters.keys import KeyStore
     from builder.adapters.ports import HostPorts
     from builder.adapters.sources import HostSources
@@ -74,7 +75,7 @@ def make_context(directory: Path, report: Report, environment: Mapping[str, str]
             settings=functools.cache(lambda: find_settings(parse_config(written, file=CONFIG, defaults=facts), facts)),
             stopped=stopping.is_set,
         ),
-        keys=KeyStore(find_folder("XDG_STATE_HOME", ".local/state"), find_home()),
+        keys=KeyStore(find_folder("XDG_STATE_HOME", ".local/state"), find_home(), identity=find_git_identity),
         ports=HostPorts(),
         clock=RealClock(),
         report=report,
@@ -205,8 +206,8 @@ def open_subject(context: Context, image: str | None, *, repeat: int, cold: bool
 
 def look_at_host() -> HostLook:
     """Disk and package sources of this machine, for `doctor`."""
-    from builder.adapters.hostlook import look_at_disk, look_at_registries
+    from builder.adapters.hostlook import look_at_day, look_at_disk, look_at_registries
     from builder.tasks.doctor import HostLook
 
     cache = find_folder("XDG_CACHE_HOME", ".cache") / "devbox"
-    return HostLook(free_gb=look_at_disk(cache), cache=str(cache), sources=look_at_registries())
+    return HostLook(free_gb=look_at_disk(cache), cache=str(cache), today=look_at_day(), sources=look_at_registries())

@@ -1,4 +1,4 @@
-"""What `doctor` looks at on this machine besides the engine: the disk, and whether PyPI answers.
+"""What `doctor` looks at on this machine besides the engine: the disk, the day, and whether PyPI answers.
 
 PyPI is asked by pip, which knows its index; no host name is known to us. npm is not asked: it runs in a build stage
 only, and a host need not have it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,11 @@ def look_at_disk(folder: Path) -> float:
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free / GIGABYTE
+
+
+def look_at_day() -> date:
+    """Of this machine, where a person lives with it."""
+    return datetime.now().astimezone().date()
 
 
 def look_at_registries() -> dict[str, str | None]:

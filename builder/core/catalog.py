@@ -42,6 +42,7 @@ RelativePath = Annotated[str, Text("a path inside", r"(?!/)(?!(?:.*/)?\.\.(?:/|$
 Summary = Annotated[str, Text("a summary on one line", r".+", 120)]
 Part = Annotated[str, Text("a folder of images/rootfs", r"[a-z0-9][a-z0-9-]*", 60)]
 Integrity = Annotated[str, Text("an integrity as npm writes it", r"sha512-[A-Za-z0-9+/]{86}==", 95)]
+Day = Annotated[str, Text("a day", r"20[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])", 10, "2027-06-01")]
 Location = Annotated[str, Text("an address or a path", r"[^\s]+", 500)]
 
 
@@ -149,6 +150,7 @@ class BaseFile(Section):
     keyring: Annotated[str, Text("the name of a keyring file", r"[a-z0-9][a-z0-9.-]*\.(?:gpg|asc|pgp)", 80)]
     python: Version
     substitute: CatalogueName | None = None
+    supported_until: Day | None = None
 
 
 def _profile_tools(value: object) -> object:

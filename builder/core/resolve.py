@@ -97,6 +97,7 @@ def _make_base(name: str, file: BaseFile, image: str | None) -> Base:
         keyring=file.keyring,
         python=file.python,
         substitute=file.substitute,
+        supported_until=file.supported_until,
     )
 
 

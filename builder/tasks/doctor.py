@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
+from builder.core.floors import Below, find_below
 from builder.errors import DevboxError, EngineError
 from builder.tasks.prepare import Request, read_request
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from builder.tasks.interfaces import Context
 
 MARKS: Final = {"ok": "✓", "warning": "!", "error": "✗"}
+SOON: Final = timedelta(days=270)
 NEEDED_GB: Final = 5.0  # base, layers, build cache and room to work
 
 
@@ -37,6 +40,7 @@ class HostLook:
 
     free_gb: float  # where the cache lies
     cache: str
+    today: date
     sources: dict[str, str | None]  # PyPI, npm: None = reachable, else why not
 
 
@@ -53,6 +57,7 @@ def examine(context: Context, look: Callable[[], HostLook]) -> list[Finding]:
     if request is not None:
         findings += _ports(context, request)
         findings += _bases(context, request)
+        findings += _support(request, host.today)
     findings += _sources(host)
     return findings
 
@@ -63,9 +68,8 @@ def _engine(context: Context) -> Iterator[Finding]:
     except EngineError as error:
         yield Finding(level="error", topic="engine", text=error.message, hint=error.hint)
         return
-    yield Finding(
-        level="ok", topic="engine", text=f"{version.version} (API {version.api}, {version.storage}) at {version.host}"
-    )
+    about = f"{version.version} (API {version.api}, {version.storage}, runc {version.runc or 'unknown'})"
+    yield Finding(level="ok", topic="engine", text=f"{about} at {version.host}")
     if not version.buildkit:
         yield Finding(
             level="error",
@@ -73,18 +77,22 @@ def _engine(context: Context) -> Iterator[Finding]:
             text="this engine has no BuildKit",
             hint="Docker Engine 20.10 or newer has it",
         )
-    if _major(version.version) < 28:
-        yield Finding(
-            level="warning",
-            topic="engine",
-            text="before 28.0.0 a port published on 127.0.0.1 could be reached by hosts of the same network segment",
-            hint="upgrade the engine, or block forwarded traffic to these ports on networks that you do not trust",
-        )
+    yield from map(_below, find_below(version))
 
 
-def _major(version: str) -> int:
-    head = version.split(".")[0]
-    return int(head) if head.isdigit() else 0
+def _below(below: Below) -> Finding:
+    """A warning at most: by its number alone nobody can tell that a part is unsafe."""
+    floor, names = below.floor, ", ".join(below.floor.cves)
+    head = f"{below.version} is older than {' or '.join(floor.fixed)}: {floor.problem}" + (
+        f" ({names})" if names else ""
+    )
+    if not below.applies:
+        return Finding(level="ok", topic=floor.part, text=f"{head}; not here: {below.meaning}")
+    hint = floor.remedy
+    if below.packaged and floor.cves:
+        hint = f"your distribution may have mended it under this number: look for {floor.cves[0]} in `apt changelog "
+        hint += f"{floor.package}`; if it has not, {floor.remedy}"
+    return Finding(level="warning", topic=floor.part, text=f"{head}; that means: {below.meaning}", hint=hint)
 
 
 def _disk(host: HostLook) -> Iterator[Finding]:
@@ -133,6 +141,29 @@ def _bases(context: Context, request: Request) -> Iterator[Finding]:
                 text=f"{base.name} cannot be bootstrapped: {reason}",
                 hint=f"`up` tries to pull {base.image} first; else a substitute is taken, and said",
             )
+
+
+def _support(request: Request, today: date) -> Iterator[Finding]:
+    """Whether the base still gets security updates, and for how long."""
+    base = request.resolved.base
+    if base.supported_until is None:
+        return
+    left = date.fromisoformat(base.supported_until) - today
+    if left > SOON:
+        return
+    verb = "ended" if left.days < 0 else "ends"
+    files = request.catalog.bases
+    newer = [
+        name
+        for name, file in sorted(files.items())
+        if file.distribution == base.distribution and (file.supported_until or "") > base.supported_until
+    ]
+    yield Finding(
+        level="warning",
+        topic="base",
+        text=f"security support of {base.name} {verb} on {base.supported_until}",
+        hint=f"`base: {newer[-1]}` in devbox.yaml is newer" if newer else "take another base in devbox.yaml",
+    )
 
 
 def _sources(host: HostLook) -> Iterator[Finding]:

@@ -64,7 +64,19 @@ class Connection:
             storage=str(info.get("Driver", "")),
             rootless=any("name=rootless" in item for item in info.get("SecurityOptions") or ()),
             host=self.host.url,
+            runc=self._find_runc(),
+            desktop=info.get("OperatingSystem") == "Docker Desktop",
+            firewall=str((info.get("FirewallBackend") or {}).get("Driver", "")),
         )
+
+    def _find_runc(self) -> str:
+        """Debian and Ubuntu write the version of their package, which tells of mends, where others write a commit."""
+        for item in self._about.get("Components") or ():
+            if item.get("Name") == "runc":
+                version = str(item.get("Version", ""))
+                package = str((item.get("Details") or {}).get("GitCommit", ""))
+                return package if version and package.startswith(version) else version
+        return ""
 
     def has_buildkit(self) -> bool:
         """Docker engines since 18.09 have it whatever `/_ping` says is their default; podman's API has not."""
