@@ -1,7 +1,7 @@
 """Credentials inside text, taken out: what is said, logged or written must not hold them.
 
-Addresses carry them (`https://user:token@host`, `?token=...`), and so do headers and lines of an npmrc that programs
-print. `errors` and `console` put everything through here, so that no message depends on its author's care. Pure.
+Addresses carry them (`https://user:token@host`, `?token=...`), and so do headers and lines of an npmrc or netrc that
+programs print. `errors` and `console` put everything through here: no message depends on the care of its author. Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import Final
 MASK: Final = "***"
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s\"'<>\\`]+)")
 _QUERY: Final = re.compile(r"(?<=[?&])([^=&#]+=)[^&#]+")
-_SETTING: Final = re.compile(r"((?:Authorization\s*:\s*\w+|_authToken\s*=|_auth\s*=|_password\s*=)\s*)[^\s\"']+", re.I)
+_SETTING: Final = re.compile(
+    r"((?:Authorization\s*:\s*\w+|_authToken\s*=|_auth\s*=|_password\s*=|\blogin\s+\S+\s+password)\s*)[^\s\"']+", re.I
+)
 
 
 def redact(text: str, *, same_width: bool = False) -> str:

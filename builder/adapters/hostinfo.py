@@ -108,53 +108,80 @@ def find_network_settings(*, environ: Mapping[str, str] | None = None, etc: Path
 
 def render_host_files(settings: NetworkSettings) -> RenderedTree:
     """The build context's `host/` folder, which build stages mount at HOST_MOUNT: apt.conf, npmrc, pip.conf, and ca.crt
-    if any.
+    and netrc if any.
 
     The first three are always there, because a bind mount needs its source. A proxy on loopback is not handed on:
     inside a build step that address is the step's own.
     """
     proxies = {name: url for name, url in settings.proxies.items() if not _is_loopback(url)}
-    registry, login = _split_registry(settings.npm_registry)
-    npm: dict[str, str | None] = {
-        "registry": registry,
-        **login,
-        "cafile": None if settings.ca_bundle is None else f"{HOST_MOUNT}/ca.crt",
-        "proxy": proxies.get("http_proxy"),
-        "https-proxy": proxies.get("https_proxy"),
-        "noproxy": proxies.get("no_proxy"),
-    }
-    pip: dict[str, str | None] = {
-        **settings.pip_index,
-        "cert": npm["cafile"],
-        "proxy": proxies.get("https_proxy") or proxies.get("http_proxy"),
-    }
+    ca = None if settings.ca_bundle is None else f"{HOST_MOUNT}/ca.crt"
+    pip, netrc = _render_pip(settings.pip_index, ca, proxies.get("https_proxy") or proxies.get("http_proxy"))
     apt = {"http": proxies.get("http_proxy"), "https": proxies.get("https_proxy")}
     files = {
         "apt.conf": _lines(
             f'Acquire::{scheme}::Proxy "{_plain(f"{scheme} proxy", url)}";' for scheme, url in apt.items() if url
         ),
-        "pip.conf": _lines(["[global]", *(f"{key} = {_words(key, value)}" for key, value in pip.items() if value)]),
-        "npmrc": _lines(f"{key}={_plain(key, value)}" for key, value in npm.items() if value),
+        "npmrc": _render_npm(settings.npm_registry, ca, proxies),
+        "pip.conf": pip,
     }
+    if netrc is not None:
+        files["netrc"] = netrc
     if settings.ca_bundle is not None:
         files["ca.crt"] = RenderedFile(data=settings.ca_bundle)
     return dict(sorted(files.items()))
 
 
+def _render_npm(registry: str | None, ca: str | None, proxies: Mapping[str, str]) -> RenderedFile:
+    """npm writes the address of what it installs into node_modules/.package-lock.json, which stays in the image: a
+    login in the registry's address is a line of its own."""
+    place, login = _split_login(registry or "")
+    values = {
+        "registry": place,
+        f"//{place.partition('//')[2].rstrip('/')}/:_auth": base64.b64encode(":".join(login).encode()).decode(),
+        "cafile": ca,
+        "proxy": proxies.get("http_proxy"),
+        "https-proxy": proxies.get("https_proxy"),
+        "noproxy": proxies.get("no_proxy"),
+    }
+    return _lines(f"{key}={_plain(key, value)}" for key, value in values.items() if value)
+
+
+def _render_pip(
+    index: Mapping[str, str], ca: str | None, proxy: str | None
+) -> tuple[RenderedFile, RenderedFile | None]:
+    """pip.conf, and a netrc for the logins in its addresses.
+
+    pip calls itself to get what building a project needs, and puts addresses, since 25.0 the proxy too, on that command
+    line, where all of this machine may read them. `pip install`, the one so called, reads the proxy of its own section.
+    """
+    split = {key: [_split_login(word) for word in value.split()] for key, value in index.items()}
+    shared = {key: " ".join(place for place, _ in words) for key, words in split.items()}
+    logins = {
+        urllib.parse.urlsplit(place).hostname: login for words in split.values() for place, login in words if login
+    }
+    lines = [f"{key} = {_words(key, value)}" for key, value in {**shared, "cert": ca}.items() if value]
+    own = ["[install]", f"proxy = {_plain('proxy', proxy)}"] if proxy else []
+    netrc = [_netrc_line(str(host), *login) for host, login in logins.items()]
+    return _lines(["[global]", *lines, *own]), _lines(netrc) if netrc else None
+
+
+def _netrc_line(host: str, user: str, password: str) -> str:
+    """A token that stands for the user comes without a password, which Python's netrc insists on before 3.11."""
+    name = "login of a package index"
+    return f"machine {host} login {_plain(name, user)} password {_plain(name, password or 'x')}"
+
+
+def _split_login(address: str) -> tuple[str, tuple[()] | tuple[str, str]]:
+    """An address without its login, and that in plain."""
+    parts = urllib.parse.urlsplit(address)
+    if not (parts.scheme and parts.username):
+        return address, ()
+    login = (urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or ""))
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), login
+
+
 def _lines(lines: Iterable[str]) -> RenderedFile:
     return RenderedFile(data="".join(f"{line}\n" for line in lines).encode())
-
-
-def _split_registry(registry: str | None) -> tuple[str | None, dict[str, str]]:
-    """The address without its login, and npm's line for that. npm writes the address of what it installs into
-    node_modules/.package-lock.json, which stays in the image."""
-    parts = urllib.parse.urlsplit(registry or "")
-    if not parts.username:
-        return registry, {}
-    place = parts.netloc.rpartition("@")[2]
-    login = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
-    key = f"//{place}{parts.path.rstrip('/')}/:_auth"
-    return parts._replace(netloc=place).geturl(), {key: base64.b64encode(login.encode()).decode()}
 
 
 def _plain(name: str, value: str) -> str:

@@ -23,6 +23,7 @@ SECRET = "geheim-7f3a"
         (f"ssh://git:{SECRET}@git.example/x", "ssh://git***@git.example/x"),
         (f"https://s3.example/a.tar?X-Sig={SECRET}&b={SECRET}#c", "https://s3.example/a.tar?X-Sig=***&b=***#c"),
         (f"Proxy-Authorization: Basic {SECRET}", "Proxy-Authorization: Basic ***"),
+        (f"machine a login me password {SECRET}", "machine a login me password ***"),
         (f"//npm.example/:_authToken={SECRET}", "//npm.example/:_authToken=***"),
         (f'{{"url": "https://me:{SECRET}@a.example/", "b": 1}}', '{"url": "https://***@a.example/", "b": 1}'),
     ],

@@ -113,7 +113,7 @@ def test_proxies_reach_apt_and_npm_but_loopback_ones_do_not(tmp_path: Path, etc:
     files = render_host_files(settings)
     assert files["apt.conf"].data == b'Acquire::http::Proxy "http://proxy.example:3128";\n'
     assert files["npmrc"].data == b"proxy=http://proxy.example:3128\n"
-    assert files["pip.conf"].data == b"[global]\nproxy = http://proxy.example:3128\n"
+    assert files["pip.conf"].data == b"[global]\n[install]\nproxy = http://proxy.example:3128\n"
 
 
 def test_a_setting_cannot_break_out_of_its_line() -> None:
@@ -139,8 +139,26 @@ def test_a_login_in_the_address_of_npms_registry_stands_apart_from_it() -> None:
     )
 
 
+def test_the_login_of_a_package_index_is_in_a_netrc_and_in_no_address() -> None:
+    """pip puts addresses on the command line when it calls itself."""
+    index = {
+        "index-url": "https://me:ge%40heim@one.example:8443/simple",
+        "extra-index-url": "https://token@two.example/simple https://three.example/simple",
+        "trusted-host": "three.example:80",
+    }
+    files = render_host_files(NetworkSettings(pip_index=index))
+    assert files["pip.conf"].data == (
+        b"[global]\nindex-url = https://one.example:8443/simple\n"
+        b"extra-index-url = https://two.example/simple https://three.example/simple\ntrusted-host = three.example:80\n"
+    )
+    assert files["netrc"].data.decode().splitlines() == [
+        "machine one.example login me password ge@heim",
+        "machine two.example login token password x",
+    ]
+
+
 def test_an_error_about_a_setting_does_not_show_it() -> None:
     with pytest.raises(HostError) as caught:
         render_host_files(NetworkSettings(proxies={"http_proxy": 'http://me:geheim"@proxy.example'}))
     assert "geheim" not in str(caught.value)
-    assert caught.value.where == "http proxy"
+    assert caught.value.where == "proxy"
