@@ -132,6 +132,12 @@ def test_a_link_between_documents_leads_somewhere(path: Path, target: str) -> No
         assert anchor in {anchor_of(title) for title in re.findall(r"^#+ (.+)$", found.read_text(), re.MULTILINE)}
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_a_test_that_a_document_names_exists(path: Path) -> None:
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", path.read_text()))
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
+
+
 def anchor_of(title: str) -> str:
     """As GitHub makes them: small letters, no punctuation, blanks as dashes."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")

@@ -9,7 +9,7 @@ import pytest
 
 from builder.errors import ConfigError, EngineError, HostError, NotReadyError
 from builder.model import ExecResult
-from builder.tasks.access import find_endpoint, find_host_port, read_logs, renew_password, run_inside, ssh_command
+from builder.tasks.access import find_endpoint, find_host_port, read_logs, renew_password, run_inside
 from builder.tasks.interfaces import Context
 from builder.tasks.lifecycle import start_workstation, stop_workstation, take_down
 from builder.tasks.status import list_statuses, make_endpoints, read_status
@@ -181,11 +181,3 @@ def test_a_new_password_is_taken_over_at_once() -> None:
 
 def test_a_password_can_be_renewed_while_nothing_runs() -> None:
     assert renew_password(World(engine=FakeEngine()).context(), "my-app").reveal() == "second"
-
-
-def test_the_ssh_command_pins_the_host_key() -> None:
-    keys = World().keys.ensure("my-app", World().workspace.root, ())
-    assert ssh_command(keys, "dev", 2222) == [
-        "ssh", "-p", "2222", "-i", "/state/id", "-o", "UserKnownHostsFile=/state/known", "-o",
-        "StrictHostKeyChecking=yes", "dev@127.0.0.1",
-    ]  # fmt: skip
