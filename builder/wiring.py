@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ from builder.tasks.interfaces import Context, Engine, Report
 if TYPE_CHECKING:
     from builder.core.config import Config
     from builder.core.facts import HostFacts
-    from builder.model import BuildEvent, RenderedTree, Secret
+    from builder.model import Secret
     from builder.suite.session import Wanted
     from builder.suite.subject import Subject
     from builder.tasks.doctor import HostLook
@@ -117,19 +117,9 @@ def _choose_index(url: str, trusted: Sequence[str]) -> dict[str, str]:
 
 
 def connect(environment: Mapping[str, str]) -> Engine:
-    """The engine, with the builder on top."""
-    from builder.adapters.buildcontext import read_context
-    from builder.adapters.buildkit import build_image
-    from builder.adapters.engine.client import Engine as SdkEngine
-    from builder.adapters.engine.host import find_host
+    from builder.adapters.engine.client import connect_engine
 
-    class BuildingEngine(SdkEngine):
-        def build(
-            self, tree: RenderedTree, folders: Mapping[str, Path], tag: str, on_event: Callable[[BuildEvent], None]
-        ) -> str:
-            return build_image(self, read_context(tree, folders), tag=tag, on_event=on_event)
-
-    return BuildingEngine(find_host(environment))
+    return connect_engine(environment)
 
 
 def take_picture(port: int, password: Secret, file: Path) -> tuple[int, int]:

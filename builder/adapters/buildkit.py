@@ -1,4 +1,4 @@
-"""Building with BuildKit through the engine's own API: one POST of a tar, no client and no session.
+"""Building with BuildKit through the engine's own API: one POST of a tar, a session for secrets, no client.
 
 The SDK's build() knows only the classic builder (docker-py issue 2230): it waits for a line that BuildKit never
 sends. Must not know what is built: bytes of a context come in, BuildEvents and an image id go out.
@@ -52,10 +52,13 @@ def build_image(
     hosts: Mapping[str, str] = EMPTY,
     fresh: bool = False,
     build_id: str | None = None,
+    secrets: Mapping[str, bytes] | None = None,
 ) -> str:
     """Build `context` (a tar with a Dockerfile) into `tag` and return the image's id.
 
-    `network` is host, none or None (a bridge); `hosts` are names the steps can resolve besides; `fresh` uses no cache.
+    `network` is host, none or None (a bridge); `hosts` are names the steps can resolve besides; `fresh` uses no cache;
+    `secrets` are what steps mount by name, of which nothing stays on the engine; a Dockerfile that mounts any wants a
+    session, and so this argument, even if all of them are missing.
     Every FROM must be on the engine already: without a session BuildKit can ask no registry on some engines.
     Whatever interrupts this (Ctrl-C, an error in `on_event`) cancels the build on the engine before it goes on;
     from another thread, `cancel_build(engine, build_id)` does. Raises BuildError with the failing instruction as
@@ -71,6 +74,21 @@ def build_image(
     params = _parameters(tag, build_id, labels, arguments, target, network, hosts)
     if fresh:
         params["nocache"] = "1"
+    if secrets is None:
+        return _post(engine, context, params, build_id, on_event)
+    from builder.adapters.buildkit_session import serve_secrets  # here: h2 is slow to import, and seldom needed
+
+    with serve_secrets(engine, secrets) as session:
+        return _post(engine, context, {**params, "session": session}, build_id, on_event)
+
+
+def _post(
+    engine: Connection,
+    context: Iterable[bytes],
+    params: Mapping[str, str | list[str]],
+    build_id: str,
+    on_event: OnEvent,
+) -> str:
     messages = engine.stream(
         "cannot build", "/build", params=params, body=context, headers={"Content-Type": "application/x-tar"}
     )
@@ -105,7 +123,7 @@ def _parameters(
     network: str | None,
     hosts: Mapping[str, str],
 ) -> dict[str, str | list[str]]:
-    """The query of `POST /build`. Never a session: an engine that is told of one that is not served waits for it."""
+    """The query of `POST /build`. A session is named only while it is served: an engine waits for the other ones."""
     return {
         "version": "2",
         "t": tag,

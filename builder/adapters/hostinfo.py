@@ -27,7 +27,7 @@ ETC: Final = Path("/etc")
 MACHINES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "CURL_CA_BUNDLE")
 PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
-HOST_MOUNT: Final = "/run/devbox-host"  # where the fragments of npm and pip mount the host/ folder
+HOST_MOUNT: Final = "/run/devbox-host"  # where the fragments of npm and python mount the host/ folder
 PIP_INDEX: Final = ("index-url", "extra-index-url", "trusted-host")
 MAX_CA: Final = 4 << 20
 
@@ -107,31 +107,32 @@ def find_network_settings(*, environ: Mapping[str, str] | None = None, etc: Path
 
 
 def render_host_files(settings: NetworkSettings) -> RenderedTree:
-    """The build context's `host/` folder, which build stages mount at HOST_MOUNT: apt.conf, npmrc, pip.conf, and ca.crt
-    and netrc if any.
+    """The build context's `host/` folder, which build stages mount at HOST_MOUNT: ca.crt, empty where there is none,
+    because a bind mount needs its source."""
+    return {"ca.crt": RenderedFile(data=settings.ca_bundle or b"")}
 
-    The first three are always there, because a bind mount needs its source. A proxy on loopback is not handed on:
-    inside a build step that address is the step's own.
+
+def render_host_secrets(settings: NetworkSettings) -> Mapping[str, bytes]:
+    """apt.conf, npmrc, pip.conf and netrc for the steps that mount them: they may hold logins. All are always there, if
+    empty: the file that a mount leaves in its layer must not tell who built it.
+
+    A proxy on loopback is not handed on: inside a build step that address is the step's own.
     """
     proxies = {name: url for name, url in settings.proxies.items() if not _is_loopback(url)}
     ca = None if settings.ca_bundle is None else f"{HOST_MOUNT}/ca.crt"
     pip, netrc = _render_pip(settings.pip_index, ca, proxies.get("https_proxy") or proxies.get("http_proxy"))
     apt = {"http": proxies.get("http_proxy"), "https": proxies.get("https_proxy")}
-    files = {
+    return {
         "apt.conf": _lines(
             f'Acquire::{scheme}::Proxy "{_plain(f"{scheme} proxy", url)}";' for scheme, url in apt.items() if url
         ),
+        "netrc": netrc,
         "npmrc": _render_npm(settings.npm_registry, ca, proxies),
         "pip.conf": pip,
     }
-    if netrc is not None:
-        files["netrc"] = netrc
-    if settings.ca_bundle is not None:
-        files["ca.crt"] = RenderedFile(data=settings.ca_bundle)
-    return dict(sorted(files.items()))
 
 
-def _render_npm(registry: str | None, ca: str | None, proxies: Mapping[str, str]) -> RenderedFile:
+def _render_npm(registry: str | None, ca: str | None, proxies: Mapping[str, str]) -> bytes:
     """npm writes the address of what it installs into node_modules/.package-lock.json, which stays in the image: a
     login in the registry's address is a line of its own."""
     place, login = _split_login(registry or "")
@@ -146,9 +147,7 @@ def _render_npm(registry: str | None, ca: str | None, proxies: Mapping[str, str]
     return _lines(f"{key}={_plain(key, value)}" for key, value in values.items() if value)
 
 
-def _render_pip(
-    index: Mapping[str, str], ca: str | None, proxy: str | None
-) -> tuple[RenderedFile, RenderedFile | None]:
+def _render_pip(index: Mapping[str, str], ca: str | None, proxy: str | None) -> tuple[bytes, bytes]:
     """pip.conf, and a netrc for the logins in its addresses.
 
     pip calls itself to get what building a project needs, and puts addresses, since 25.0 the proxy too, on that command
@@ -160,9 +159,10 @@ def _render_pip(
         urllib.parse.urlsplit(place).hostname: login for words in split.values() for place, login in words if login
     }
     lines = [f"{key} = {_words(key, value)}" for key, value in {**shared, "cert": ca}.items() if value]
+    lines = ["[global]", *lines] if lines else []
     own = ["[install]", f"proxy = {_plain('proxy', proxy)}"] if proxy else []
     netrc = [_netrc_line(str(host), *login) for host, login in logins.items()]
-    return _lines(["[global]", *lines, *own]), _lines(netrc) if netrc else None
+    return _lines([*lines, *own]), _lines(netrc)
 
 
 def _netrc_line(host: str, user: str, password: str) -> str:
@@ -180,8 +180,8 @@ def _split_login(address: str) -> tuple[str, tuple[()] | tuple[str, str]]:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), login
 
 
-def _lines(lines: Iterable[str]) -> RenderedFile:
-    return RenderedFile(data="".join(f"{line}\n" for line in lines).encode())
+def _lines(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _plain(name: str, value: str) -> str:

@@ -6,7 +6,7 @@ Owns the choice of folders and mirrors only; each effect is a module of its own 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from builder.adapters.aptsources import Mirrors, find_mirrors
 from builder.adapters.bootstrap import bootstrap_base, can_bootstrap
 from builder.adapters.fetch import Progress, fetch_archive, fetch_tree
-from builder.adapters.hostinfo import NetworkSettings, render_host_files
+from builder.adapters.hostinfo import NetworkSettings, render_host_files, render_host_secrets
 from builder.adapters.process import Stopped, never
 from builder.adapters.projects import fetch_commit, find_commit, find_wheel_digest, keep_wheel, read_project
 from builder.adapters.urls import Unreachable
@@ -84,6 +84,9 @@ class HostSources:
 
     def host_files(self) -> RenderedTree:
         return render_host_files(self._settings())
+
+    def host_secrets(self) -> Mapping[str, bytes]:
+        return render_host_secrets(self._settings())
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

@@ -45,7 +45,7 @@ def build_image(context: Context, prepared: Prepared, *, previous: ImageView | N
     )
     tree = {**prepared.image_tree, **{f"host/{name}": file for name, file in context.sources.host_files().items()}}
     try:
-        context.engine().build(tree, folders, plan.image, narrator)
+        context.engine().build(tree, folders, plan.image, narrator, secrets=context.sources.host_secrets())
     except BuildError as error:
         context.report(
             TaskEnded(name="build", text="the build failed", seconds=context.clock.now() - started, failed=True)

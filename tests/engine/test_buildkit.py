@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 import uuid
@@ -37,11 +38,13 @@ class Builds:
         self.engine, self.base, self.tag = engine, base, tag
         self.events: list[BuildEvent] = []
 
-    def __call__(self, text: str, *, folders: dict[str, Path] | None = None) -> str:
+    def __call__(
+        self, text: str, *, folders: dict[str, Path] | None = None, secrets: dict[str, bytes] | None = None
+    ) -> str:
         dockerfile = text.replace("BASE", self.base).replace("NONCE", uuid.uuid4().hex)
         context = read_context({"Dockerfile": RenderedFile(data=dockerfile.encode())}, folders or {})
         self.engine.remove_image(self.tag)  # an image that only loses its tag would stay for ever
-        return build_image(self.engine, context, tag=self.tag, on_event=self.events.append)
+        return build_image(self.engine, context, tag=self.tag, on_event=self.events.append, secrets=secrets)
 
     def seconds(self, mark: str) -> float:
         return next(event.seconds for event in self.events if event.state == "done" and mark in event.vertex)
@@ -157,3 +160,27 @@ def test_interrupted_build_ends_on_the_engine_too(build: Builds, way: str) -> No
         build_image(build.engine, context, tag=build.tag, on_event=interrupt, build_id=build_id)
     wait_for("the step to end", lambda: None if running_sleeps(mark) else True, deadline_s=10, interval_s=0.05)
     assert build.engine.find_image(build.tag) is None
+
+
+def test_a_secret_is_there_for_the_step_that_mounts_it_and_for_nobody_else(build: Builds, engine: Engine) -> None:
+    nonce = uuid.uuid4().hex
+    text = (
+        f"FROM BASE\nRUN --mount=type=secret,id=one --mount=type=secret,id=none sleep 1; # {nonce}\\\n"
+        " sha256sum /run/secrets/one; test ! -e /run/secrets/none\n"
+        f"RUN test ! -s /run/secrets/one # {nonce}"
+    )
+    build(text, secrets={"one": b"geheim"})
+    digest = hashlib.sha256(b"geheim").hexdigest()
+    assert any(digest in event.log for event in build.events)
+    build.events.clear()
+
+    build(text, secrets={"one": b"another"})  # what it holds changes nothing of the step
+
+    assert not any("sha256" in event.log or event.log for event in build.events)
+    assert [event.state for event in build.events if "sha256sum" in event.vertex][-1] == "cached"
+
+
+def test_a_failing_build_with_secrets_ends_as_one_without(build: Builds) -> None:
+    with pytest.raises(BuildError, match="exit code 7"):
+        build("FROM BASE\nRUN --mount=type=secret,id=one exit 7 # NONCE", secrets={"one": b"geheim"})
+    assert not [thread for thread in threading.enumerate() if thread.name == "build-session"]

@@ -40,10 +40,16 @@ class Engine(ContainerVerbs, ResourceVerbs, ImageVerbs, ExportVerbs, ExecVerbs):
         return self.create_container(spec, image.id)
 
     def build(
-        self, tree: RenderedTree, folders: Mapping[str, Path], tag: str, on_event: Callable[[BuildEvent], None]
+        self,
+        tree: RenderedTree,
+        folders: Mapping[str, Path],
+        tag: str,
+        on_event: Callable[[BuildEvent], None],
+        *,
+        secrets: Mapping[str, bytes] | None = None,
     ) -> str:
         """Build `tree`, with local `folders` below their prefixes, into the image `tag`; its id. See `buildkit`."""
-        return build_image(self, read_context(tree, folders), tag=tag, on_event=on_event)
+        return build_image(self, read_context(tree, folders), tag=tag, on_event=on_event, secrets=secrets)
 
 
 def connect_engine(environment: Mapping[str, str]) -> Engine:

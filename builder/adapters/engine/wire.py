@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, RemoteDisconnected
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -80,6 +80,31 @@ def hijack(
         data = json.dumps(body).encode() if body is not None else None
         connection.request(method, path, body=data, headers={"Content-Type": "application/json"} if data else {})
         return Hijacked(socket=wire, response=connection.getresponse())
+    except BaseException:
+        wire.close()
+        raise
+
+
+def upgrade(host: EngineHost, path: str, protocol: str, headers: Sequence[tuple[str, str]]) -> socket.socket:
+    """Go on in another protocol: the socket, with nothing read of what follows the head of the answer.
+
+    Raises OSError or http.client.HTTPException when the engine does not.
+    """
+    wire = open_socket(host, None)
+    try:
+        asked = [("Host", "engine"), ("Connection", "Upgrade"), ("Upgrade", protocol), *headers]
+        lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in asked), "", ""]
+        wire.sendall("\r\n".join(lines).encode())
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            if not (byte := wire.recv(1)):
+                raise RemoteDisconnected("the engine closed the connection")
+            head += byte
+        if b" 101 " not in head.split(b"\r\n")[0]:
+            raise HTTPException(
+                f"the engine does not speak {protocol}: {head.splitlines()[0].decode(errors='replace')}"
+            )
+        return wire
     except BaseException:
         wire.close()
         raise

@@ -12,6 +12,7 @@ from builder.adapters.hostinfo import (
     find_host_facts,
     find_network_settings,
     render_host_files,
+    render_host_secrets,
 )
 from builder.errors import HostError
 
@@ -50,11 +51,8 @@ def test_xdg_folders_have_defaults_and_ignore_relative_ones() -> None:
 def test_a_machine_without_settings_hands_on_nothing(tmp_path: Path, etc: Path) -> None:
     settings = find_network_settings(environ={"HOME": str(tmp_path)}, etc=etc)
     assert settings == NetworkSettings()
-    assert {name: file.data for name, file in render_host_files(settings).items()} == {
-        "apt.conf": b"",
-        "npmrc": b"",
-        "pip.conf": b"[global]\n",
-    }
+    assert render_host_secrets(settings) == dict.fromkeys(("apt.conf", "netrc", "npmrc", "pip.conf"), b"")
+    assert {name: file.data for name, file in render_host_files(settings).items()} == {"ca.crt": b""}
 
 
 def test_settings_of_pip_and_npm_are_taken_over_and_tokens_are_not(tmp_path: Path, etc: Path) -> None:
@@ -69,12 +67,10 @@ def test_settings_of_pip_and_npm_are_taken_over_and_tokens_are_not(tmp_path: Pat
     settings = find_network_settings(environ={"HOME": str(tmp_path), "WHO": "npm"}, etc=etc)
     assert settings.npm_registry == "https://npm.example/npm/"
     assert settings.ca_bundle == PEM
-    files = render_host_files(settings)
-    assert files["ca.crt"].data == PEM
-    assert files["npmrc"].data == b"registry=https://npm.example/npm/\ncafile=/run/devbox-host/ca.crt\n"
-    assert files["pip.conf"].data == (
-        b"[global]\nindex-url = https://new.example/simple\ncert = /run/devbox-host/ca.crt\n"
-    )
+    files = render_host_secrets(settings)
+    assert render_host_files(settings)["ca.crt"].data == PEM
+    assert files["npmrc"] == b"registry=https://npm.example/npm/\ncafile=/run/devbox-host/ca.crt\n"
+    assert files["pip.conf"] == (b"[global]\nindex-url = https://new.example/simple\ncert = /run/devbox-host/ca.crt\n")
 
 
 def test_an_index_on_this_machines_disk_is_not_handed_on(tmp_path: Path, etc: Path) -> None:
@@ -110,16 +106,16 @@ def test_proxies_reach_apt_and_npm_but_loopback_ones_do_not(tmp_path: Path, etc:
     environ = {"HOME": str(tmp_path), "HTTP_PROXY": "http://proxy.example:3128", "https_proxy": "http://127.0.0.1:3128"}
     settings = find_network_settings(environ=environ, etc=etc)
     assert settings.proxies == {"http_proxy": "http://proxy.example:3128", "https_proxy": "http://127.0.0.1:3128"}
-    files = render_host_files(settings)
-    assert files["apt.conf"].data == b'Acquire::http::Proxy "http://proxy.example:3128";\n'
-    assert files["npmrc"].data == b"proxy=http://proxy.example:3128\n"
-    assert files["pip.conf"].data == b"[global]\n[install]\nproxy = http://proxy.example:3128\n"
+    files = render_host_secrets(settings)
+    assert files["apt.conf"] == b'Acquire::http::Proxy "http://proxy.example:3128";\n'
+    assert files["npmrc"] == b"proxy=http://proxy.example:3128\n"
+    assert files["pip.conf"] == b"[install]\nproxy = http://proxy.example:3128\n"
 
 
 def test_a_setting_cannot_break_out_of_its_line() -> None:
     for value in ('http://x";\nmalicious', "http://x y", "http://x\n"):
         with pytest.raises(HostError):
-            render_host_files(NetworkSettings(proxies={"http_proxy": value}))
+            render_host_secrets(NetworkSettings(proxies={"http_proxy": value}))
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate", PEM + b"-----BEGIN PRIVATE KEY-----"])
@@ -133,8 +129,8 @@ def test_a_ca_file_that_is_none_is_an_error(tmp_path: Path, etc: Path, content: 
 
 def test_a_login_in_the_address_of_npms_registry_stands_apart_from_it() -> None:
     """npm notes where each package came from in a file that stays in the image."""
-    files = render_host_files(NetworkSettings(npm_registry="https://me:ge%40heim@npm.example:8443/npm/"))
-    assert files["npmrc"].data == (
+    files = render_host_secrets(NetworkSettings(npm_registry="https://me:ge%40heim@npm.example:8443/npm/"))
+    assert files["npmrc"] == (
         b"registry=https://npm.example:8443/npm/\n//npm.example:8443/npm/:_auth=bWU6Z2VAaGVpbQ==\n"
     )
 
@@ -146,12 +142,12 @@ def test_the_login_of_a_package_index_is_in_a_netrc_and_in_no_address() -> None:
         "extra-index-url": "https://token@two.example/simple https://three.example/simple",
         "trusted-host": "three.example:80",
     }
-    files = render_host_files(NetworkSettings(pip_index=index))
-    assert files["pip.conf"].data == (
+    files = render_host_secrets(NetworkSettings(pip_index=index))
+    assert files["pip.conf"] == (
         b"[global]\nindex-url = https://one.example:8443/simple\n"
         b"extra-index-url = https://two.example/simple https://three.example/simple\ntrusted-host = three.example:80\n"
     )
-    assert files["netrc"].data.decode().splitlines() == [
+    assert files["netrc"].decode().splitlines() == [
         "machine one.example login me password ge@heim",
         "machine two.example login token password x",
     ]
@@ -159,6 +155,6 @@ def test_the_login_of_a_package_index_is_in_a_netrc_and_in_no_address() -> None:
 
 def test_an_error_about_a_setting_does_not_show_it() -> None:
     with pytest.raises(HostError) as caught:
-        render_host_files(NetworkSettings(proxies={"http_proxy": 'http://me:geheim"@proxy.example'}))
+        render_host_secrets(NetworkSettings(proxies={"http_proxy": 'http://me:geheim"@proxy.example'}))
     assert "geheim" not in str(caught.value)
     assert caught.value.where == "proxy"

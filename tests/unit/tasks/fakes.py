@@ -76,6 +76,7 @@ class FakeEngine:
     files: Sequence[ImageFile] = ()  # of every image
     acts: list[str] = field(default_factory=list)
     built: dict[str, RenderedTree] = field(default_factory=dict)
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
 
     def version(self) -> EngineVersion:
@@ -117,9 +118,16 @@ class FakeEngine:
         return self.images[reference].id
 
     def build(
-        self, tree: RenderedTree, folders: Mapping[str, Path], tag: str, on_event: Callable[[BuildEvent], None]
+        self,
+        tree: RenderedTree,
+        folders: Mapping[str, Path],
+        tag: str,
+        on_event: Callable[[BuildEvent], None],
+        *,
+        secrets: Mapping[str, bytes],
     ) -> str:
         self.acts.append("build")
+        self.secrets = secrets
         for event in self.build_events:
             on_event(event)
         if self.build_error:
@@ -228,8 +236,11 @@ class FakeSources:
     def fetch_project(self, source: PythonSource, identity: str) -> Path:
         return Path("/cache") / identity
 
+    def host_secrets(self) -> Mapping[str, bytes]:
+        return {"apt.conf": b"secret"}
+
     def host_files(self) -> RenderedTree:
-        return {"apt.conf": RenderedFile(data=b"")}
+        return {"ca.crt": RenderedFile(data=b"")}
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:

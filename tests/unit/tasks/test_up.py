@@ -47,9 +47,12 @@ def test_from_nothing_it_pulls_builds_creates_starts_and_waits() -> None:
 
 
 def test_the_files_are_written_and_the_host_adds_its_own_to_the_build_only(world: World) -> None:
+    """What may hold a login is no file at all: steps ask for it by its name."""
     assert {"Dockerfile", "compose.yaml"} <= set(world.workspace.tree)
     (built,) = world.engine.built.values()
-    assert "host/apt.conf" in built
+    assert "host/ca.crt" in built
+    assert world.engine.secrets == {"apt.conf": b"secret"}
+    assert "host/apt.conf" not in built
     assert not any(PurePosixPath(path).parts[0] == "host" for path in world.workspace.tree)
 
 
