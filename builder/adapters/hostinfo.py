@@ -167,8 +167,10 @@ def _render_pip(index: Mapping[str, str], ca: str | None, proxy: str | None) -> 
 
 def _netrc_line(host: str, user: str, password: str) -> str:
     """A token that stands for the user comes without a password, which Python's netrc insists on before 3.11."""
-    name = "login of a package index"
-    return f"machine {host} login {_plain(name, user)} password {_plain(name, password or 'x')}"
+    if not re.fullmatch(r"[!#-\[\]-~]+", user + password):  # its reader takes no blank, quote or backslash as they are
+        hint = "pip reads it from a netrc in a build: take a password without blanks, quotes and backslashes"
+        raise HostError("this login cannot be handed on", where=f"package index {host}", hint=hint)
+    return f"machine {host} login {user} password {password or 'x'}"
 
 
 def _split_login(address: str) -> tuple[str, tuple[()] | tuple[str, str]]:

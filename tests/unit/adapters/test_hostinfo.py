@@ -153,6 +153,14 @@ def test_the_login_of_a_package_index_is_in_a_netrc_and_in_no_address() -> None:
     ]
 
 
+@pytest.mark.parametrize("password", ["a%20geheim", "%22geheim", "%5Cgeheim", "geheim%0A"])
+def test_a_login_that_a_netrc_cannot_hold_is_refused_and_not_shown(password: str) -> None:
+    with pytest.raises(HostError) as caught:
+        render_host_secrets(NetworkSettings(pip_index={"index-url": f"https://me:{password}@one.example/simple"}))
+    assert "geheim" not in str(caught.value)
+    assert "one.example" in str(caught.value)
+
+
 def test_an_error_about_a_setting_does_not_show_it() -> None:
     with pytest.raises(HostError) as caught:
         render_host_secrets(NetworkSettings(proxies={"http_proxy": 'http://me:geheim"@proxy.example'}))
