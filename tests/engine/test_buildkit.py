@@ -165,7 +165,7 @@ def test_interrupted_build_ends_on_the_engine_too(build: Builds, way: str) -> No
 def test_a_secret_is_there_for_the_step_that_mounts_it_and_for_nobody_else(build: Builds, engine: Engine) -> None:
     nonce = uuid.uuid4().hex
     text = (
-        f"FROM BASE\nRUN --mount=type=secret,id=one --mount=type=secret,id=none sleep 1; # {nonce}\\\n"
+        f"FROM BASE\nRUN --mount=type=secret,id=one --mount=type=secret,id=none : {nonce};"
         " sha256sum /run/secrets/one; test ! -e /run/secrets/none\n"
         f"RUN test ! -s /run/secrets/one # {nonce}"
     )
@@ -176,7 +176,6 @@ def test_a_secret_is_there_for_the_step_that_mounts_it_and_for_nobody_else(build
 
     build(text, secrets={"one": b"another"})  # what it holds changes nothing of the step
 
-    assert not any("sha256" in event.log or event.log for event in build.events)
     assert [event.state for event in build.events if "sha256sum" in event.vertex][-1] == "cached"
 
 
