@@ -44,6 +44,7 @@ IMPURE_FOR_CORE = EFFECTS | {"os", "time", "random", "secrets", "pathlib", "date
 OWNERS = {
     "docker": "builder/adapters/engine",
     "requests": "builder/adapters/engine",
+    "h2": "builder/adapters/buildkit_session.py",
     "cyclonedx": "builder/adapters/sbom",
     "spdx_tools": "builder/adapters/sbom",
 }
