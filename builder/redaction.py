@@ -21,13 +21,15 @@ def redact(text: str, *, same_width: bool = False) -> str:
     """`text` without passwords and tokens. `same_width`: as long as before, so that a caret below it still points."""
 
     def mask(secret: str) -> str:
+        if not secret.strip("*"):
+            return secret  # masked before: an excerpt keeps its width in the error that holds it
         return "*" * len(secret) if same_width else MASK
 
     def address(match: re.Match[str]) -> str:
         scheme, rest = match.groups()
         login, at, place = _split_login(rest)
-        user = login.partition(":")[0] if scheme.endswith("ssh") else ""  # a login name; elsewhere it can be a token
-        hidden = user + (mask(login[len(user) :]) if login != user else "")
+        user, colon, password = login.partition(":") if scheme.endswith("ssh") else ("", "", login)
+        hidden = f"{user}{colon}{mask(password)}" if password else login
         return f"{scheme}://{hidden}{at}{_QUERY.sub(lambda one: one[1] + mask(one[0][len(one[1]) :]), place)}"
 
     if "://" in text:

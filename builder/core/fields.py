@@ -167,7 +167,7 @@ Url = Annotated[str, Text("an http(s) address without a password, query or semic
 GitUrl = Annotated[
     str,
     Text(
-        "the address of a Git repository without a password or token",
+        "the address of a Git repository",
         rf"{_PLAIN_URL}|ssh://(?:[A-Za-z0-9][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{{1,5}})?"
         r"(?:/[A-Za-z0-9._@:/~+-]*)?|[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:"
         r"[A-Za-z0-9._~/][A-Za-z0-9._~/+-]*|file:///[A-Za-z0-9._~/+-]+",

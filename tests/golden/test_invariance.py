@@ -110,7 +110,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "mirrors.apt.debian": Field(twins=("http://plain.example",)),
     "mirrors.apt.ubuntu": Field(twins=("http://plain.example",)),
     "mirrors.pypi": Field(twins=("https://plain.example", "http://plain.example")),
-    "mirrors.npm": Field(twins=("https://plain.example",), more=("https://plain.example/#x", "http://h/?a=b&c=%20")),
+    "mirrors.npm": Field(twins=("https://plain.example",), more=("https://plain.example/@x", "http://h/a=b&c=%20")),
     "ca_bundle": Field(twins=("./plain.pem",)),
     **check_fields("verify.checks[]"),
     "verify.tests": Field(twins=("./plain",)),

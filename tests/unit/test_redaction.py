@@ -20,7 +20,7 @@ SECRET = "geheim-7f3a"
         (f"https://{SECRET}:x-oauth-basic@git.example/x", "https://***@git.example/x"),
         (f"https://me:a/{SECRET}@proxy.example/", "https://***@proxy.example/"),
         (f"https://me:a@{SECRET}@proxy.example/", "https://***@proxy.example/"),
-        (f"ssh://git:{SECRET}@git.example/x", "ssh://git***@git.example/x"),
+        (f"ssh://git:{SECRET}@git.example/x", "ssh://git:***@git.example/x"),
         (f"https://s3.example/a.tar?X-Sig={SECRET}&b={SECRET}#c", "https://s3.example/a.tar?X-Sig=***&b=***#c"),
         (f"Proxy-Authorization: Basic {SECRET}", "Proxy-Authorization: Basic ***"),
         (f"machine a login me password {SECRET}", "machine a login me password ***"),
@@ -33,6 +33,8 @@ def test_credentials_are_taken_out(text: str, left: str) -> None:
     wide = redact(text, same_width=True)
     assert SECRET not in wide
     assert len(wide) == len(text)
+    assert redact(wide) == wide
+    assert redact(left) == left
 
 
 @pytest.mark.parametrize(
