@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from builder import wiring
-from builder.adapters.hostinfo import NetworkSettings, render_host_files
+from builder.adapters.hostinfo import NetworkSettings, render_host_secrets
 from builder.core.config import parse_config
 from builder.core.source import FORBIDDEN
 from builder.core.validation import Text
@@ -235,8 +235,8 @@ def host_lines(text: str) -> dict[str, list[str]]:
     """What stands before the value in every line of the files for apt, pip and npm."""
     config = parse_config(text, file="devbox.yaml", defaults=FACTS)
     with mock.patch.object(wiring, "find_network_settings", NetworkSettings):
-        files = render_host_files(wiring.find_settings(config, FACTS))
-    lines = {name: file.data.decode().split("\n") for name, file in files.items()}
+        files = render_host_secrets(wiring.find_settings(config, FACTS))
+    lines = {name: data.decode().split("\n") for name, data in files.items()}
     return {name: [line.partition("=")[0].strip() for line in of_file] for name, of_file in lines.items()}
 
 
