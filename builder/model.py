@@ -59,6 +59,13 @@ class Substitution:
 # -------------------------------------------------------------------------------------- resolved from config
 
 
+class Level(Enum):
+    """How far a workstation is locked up; what each means for its container is in compose/workstation.yaml."""
+
+    DEV = "dev"  # the user is root by sudo
+    LOCKED = "locked"  # nobody inside is root, nor can become it
+
+
 class Retrieval(Enum):
     """How a base image came to be on the engine."""
 
@@ -209,6 +216,13 @@ class Runtime:
     shm: int  # bytes
     pids: int
     authorized_keys: tuple[str, ...] = ()  # public keys or paths of them; none: the person's own
+    level: Level = Level.DEV
+    closed: tuple[str, ...] = ()  # names of ports that a tool brings and whose service is not started
+
+    @property
+    def reader(self) -> tuple[int, int] | None:
+        """Who has to read the secrets inside, where it is not root."""
+        return (self.uid, self.gid) if self.level is Level.LOCKED else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +239,12 @@ class Resolved:
     runtime: Runtime
     budget: Mapping[str, float] = field(default_factory=dict)
     substitutions: tuple[Substitution, ...] = ()  # what the catalogue itself had to replace
+
+    @property
+    def doors(self) -> Mapping[str, int]:
+        """The ports that are listened on inside, by name."""
+        closed = self.runtime.closed
+        return {name: port for tool in self.tools for name, port in tool.ports.items() if name not in closed}
 
 
 # ----------------------------------------------------------------------------------- answers of the upstream
@@ -318,6 +338,7 @@ class ServiceSpec:
     cpus: float | None
     pids: int
     health: HealthSpec
+    user: str | None = None  # uid:gid of PID 1; None: root, as the image has it
 
     @property
     def container_name(self) -> str:

@@ -188,7 +188,9 @@ def open_subject(context: Context, image: str | None, *, repeat: int, cold: bool
     runtime = wanted.resolved.runtime
     with context.workspace.lock("verify"):
         container = find_running(context, runtime.project)
-        keys = context.keys.ensure(runtime.project, context.workspace.root, runtime.authorized_keys)
+        keys = context.keys.ensure(
+            runtime.project, context.workspace.root, runtime.authorized_keys, reader=runtime.reader
+        )
         rendered = context.workspace.root / ".workstation"
         with open_running(engine, wanted, container, keys, rendered) as subject:
             yield subject

@@ -59,6 +59,7 @@ def find_host_facts(workspace: Path, *, environ: Mapping[str, str] | None = None
         gid=os.getgid(),
         arch=arch,
         timezone=_timezone(os.environ if environ is None else environ, etc),
+        cpus=os.cpu_count(),
     )
 
 

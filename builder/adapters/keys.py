@@ -64,16 +64,21 @@ class KeyStore:
         digest = hashlib.sha256(os.fsencode(workspace)).hexdigest()
         return self._state / "devbox" / f"{project}-{digest[:8]}"
 
-    def ensure(self, project: str, workspace: Path, authorized: Sequence[str]) -> Keys:
+    def ensure(
+        self, project: str, workspace: Path, authorized: Sequence[str], *, reader: tuple[int, int] | None = None
+    ) -> Keys:
         """All secrets of a workstation, those that are missing made now.
 
         `authorized` are public keys, or paths of files with them; none given means the person's own ones, and where
         there are none either, a key pair is made for this workstation. Raises ConfigError for a key that is none.
+        `reader` (uid, gid) is who reads them inside, where it is not root: what root made is given to that one, once
+        and for all. Nobody else on this machine gets to it by that: the folder above stays root's, 0700.
         """
         folder = self.folder(project, workspace)
         hidden = folder / "secrets"
-        for path in (self._state / "devbox", folder, hidden):
+        for path in (self._state / "devbox", folder):
             _private_folder(path)
+        _private_folder(hidden, given_away=os.geteuid() == 0)
         password = _ensure_password(hidden / PASSWORD)
         public = _ensure_pair(hidden / HOST_KEY, comment=f"devbox {project}")
         # The file is for this one workstation, so that any address and port of it means this key.
@@ -88,6 +93,7 @@ class KeyStore:
             _write_private(hidden / GIT, render_git_identity(name))
         else:
             (hidden / GIT).unlink(missing_ok=True)
+        _give(hidden, reader)
         return Keys(
             folder=str(hidden),
             password=password,
@@ -100,7 +106,9 @@ class KeyStore:
         path = self.folder(project, workspace) / "secrets" / PASSWORD
         if not path.is_file():
             raise HostError("this workstation has no password yet", where=str(path), hint="devbox up makes one")
-        return _new_password(path)
+        secret = _new_password(path)
+        _give(path.parent, None)
+        return secret
 
     def _authorized(self, given: Sequence[str]) -> list[str]:
         if not given:
@@ -214,18 +222,31 @@ def _ensure_pair(private: Path, *, comment: str) -> str:
 # ---------------------------------------------------------------------------------------------- private files
 
 
-def _private_folder(path: Path) -> None:
-    """Make `path` with 0700, or tighten it; refuse one that is a link or somebody else's."""
+def _private_folder(path: Path, *, given_away: bool = False) -> None:
+    """Make `path` with 0700, or tighten it; refuse one that is a link, or somebody else's unless we gave it away."""
     if path.is_symlink():
         raise HostError("is a link; secrets are not kept behind one", where=str(path))
     make_folder(path, mode=0o700)
     told = path.stat()
-    if told.st_uid != os.geteuid():
+    if told.st_uid != os.geteuid() and not given_away:
         raise HostError(
             f"belongs to user id {told.st_uid}, not to you", where=str(path), hint=f"chown it, or remove {path}"
         )
     if told.st_mode & 0o077:
         path.chmod(0o700)
+
+
+def _give(folder: Path, reader: tuple[int, int] | None) -> None:
+    """The folder and its files to `reader` (uid, gid), or the files to whom the folder was given before. Only root can,
+    and only root has to: anybody else is the reader."""
+    if os.geteuid() != 0:
+        return
+    told = folder.stat()
+    owner = reader or (told.st_uid, told.st_gid)
+    for path in (folder, *folder.iterdir()):
+        found = path.lstat()
+        if (found.st_uid, found.st_gid) != owner:
+            os.chown(path, *owner, follow_symlinks=False)
 
 
 def _read_private(path: Path) -> bytes | None:

@@ -29,6 +29,7 @@ from builder.core.source import parse_source
 from builder.core.validation import NUMBER, WHOLE, HexDigest, Section, Text, as_list, check, describe, one_of, wrong
 from builder.core.versions import SPEC_PATTERN
 from builder.errors import ConfigError
+from builder.model import Level
 
 PLACEHOLDERS: Final = ("version", "arch", "codename")
 
@@ -137,6 +138,7 @@ class ToolFile(Section):
     path: tuple[ContainerPath, ...] = ()
     ports: dict[Name, Port] = Field(default_factory=dict)
     checks: tuple[CheckFile, ...] = ()
+    levels: tuple[Level, ...] = tuple(Level)  # where it can do its work; elsewhere nothing of it is checked
 
 
 class BaseFile(Section):

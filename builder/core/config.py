@@ -43,7 +43,8 @@ from builder.core.framework import Framework
 from builder.core.own_checks import OwnChecks  # noqa: TC001  # pydantic reads annotations at run time
 from builder.core.problems import Source, shown
 from builder.core.source import Scalar, decode_source, parse_source
-from builder.core.validation import NUMBER, WHOLE, Section, Switch, as_list, describe, validate, written, wrong
+from builder.core.validation import NUMBER, WHOLE, Section, Switch, as_list, describe, one_of, validate, written, wrong
+from builder.model import Level
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PROFILE: Final = "workstation"
 DEFAULT_BASE: Final = "ubuntu-22.04"
+LOCKED_MEMORY: Final = "4g"
+LOCKED_CPUS: Final = 2.0
 
 # Variables that the image or the runtime sets; another value would break the desktop in ways hard to trace.
 _OURS: Final = re.compile(
@@ -60,6 +63,7 @@ _OURS: Final = re.compile(
 _INSTEAD: Final = {"TZ": "timezone", "LANG": "locale", "LC_ALL": "locale"}
 
 HostPort = Annotated[int, Field(ge=1024, le=65535), WHOLE]
+SecurityLevel = Annotated[str, one_of("a level", *(level.value for level in Level))]
 ContainerPort = Annotated[int, Field(ge=1024, le=65535), WHOLE]
 
 
@@ -191,7 +195,7 @@ class MountChoice(Section):
 
 
 class Resources(Section):
-    """What the container may use; nothing written means no limit for memory and cpus."""
+    """What the container may use; nothing written means no limit for memory and cpus, but at the level `locked`."""
 
     memory: Memory | None = None
     cpus: Annotated[float, Field(ge=0.1, le=1024), NUMBER] | None = None
@@ -201,6 +205,13 @@ class Resources(Section):
 
 class Shell(Section):
     theme: Theme = "jonathan"
+
+
+class Security(Section):
+    """How far the workstation is locked up. A plain text is the level."""
+
+    short_form: ClassVar[str | None] = "level"
+    level: SecurityLevel = "dev"
 
 
 class Ssh(Section):
@@ -284,6 +295,7 @@ class Config(Section):
     shell: Shell = Shell()
     sources: dict[CatalogueName, UrlOrPath] = Field(default_factory=dict, max_length=200)
     ssh: Ssh = Ssh()
+    security: Security = Security()
     mirrors: Mirrors = Mirrors()
     ca_bundle: HostPath | None = None
     verify: Verify = Verify()
@@ -308,7 +320,7 @@ def parse_config(text: str | bytes | None, *, file: str, defaults: HostFacts) ->
         source = Source(
             file=file, lines=source.lines, data={**source.data, **missing}, keys=source.keys, values=source.values
         )
-    config = validate(Config, source)
+    config = _fill_for_level(validate(Config, source), defaults)
     config._source = source
     return config
 
@@ -322,6 +334,20 @@ def _from_host(facts: HostFacts) -> dict[str, Scalar]:
     zone = facts.timezone if facts.timezone and is_timezone(facts.timezone) else "UTC"
     name = make_name(facts.folder)
     return {"name": Scalar(name, name), "timezone": Scalar(zone, zone)}
+
+
+def _fill_for_level(config: Config, facts: HostFacts) -> Config:
+    """At the level `locked`, where nothing is written: limits, and no SSH. As if it were written."""
+    if config.security.level != Level.LOCKED.value:
+        return config
+    limits, ports = config.resources, config.ports
+    if limits.memory is None:
+        limits = limits.model_copy(update={"memory": LOCKED_MEMORY})
+    if limits.cpus is None:  # an engine refuses more than it has
+        limits = limits.model_copy(update={"cpus": min(LOCKED_CPUS, facts.cpus or LOCKED_CPUS)})
+    if "ssh" not in ports.model_fields_set and config.ssh.authorized_keys is None:
+        ports = ports.model_copy(update={"ssh": PortChoice(published=False)})
+    return config.model_copy(update={"resources": limits, "ports": ports})
 
 
 def make_name(folder: str) -> str:

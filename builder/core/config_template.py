@@ -57,6 +57,9 @@ def _lines(answers: InitAnswers) -> Iterator[str]:
     yield "# environment: {EDITOR: vim}"
     yield "# mounts: [{source: ./data, target: /home/dev/data}]"
     yield "# resources: {memory: 4g, cpus: 2}"
+    yield ""
+    yield "# dev: the user is root by sudo. locked, for a machine that is shared: nobody inside is root."
+    yield "# security: locked"
 
 
 def _tools(tools: Mapping[str, str | None]) -> Iterator[str]:

@@ -16,3 +16,4 @@ class HostFacts:
     gid: int
     arch: str  # as Debian names it: amd64, arm64
     timezone: str | None = None  # Area/City, where the host knows it
+    cpus: int | None = None  # where the host tells

@@ -14,8 +14,9 @@ from typing import Final
 from builder.core.canonical import bytes_id, canonical_json, content_id
 from builder.core.labels import LABEL_PREFIX
 from builder.core.projects import TREE
+from builder.core.runtime import DEFAULT_ID
 from builder.errors import RenderError
-from builder.model import Answers, Plan, Project, RenderedFile, Resolved, ResolvedTool, Step
+from builder.model import Answers, Level, Plan, Project, RenderedFile, Resolved, ResolvedTool, Runtime, Step
 
 KINDS: Final = ("base", "apt", "artifact", "npm", "python", "rootfs", "configure")
 PYTHON: Final = "python"  # the tool that stages of Python projects stand on
@@ -129,15 +130,24 @@ def _make_steps(
     below = next((step for step in reversed(apt) if step.options.get("shared")), None)
     python = [_python_step(tool, below, projects[tool.name]) for tool in resolved.tools if tool.python]
     files = _rootfs_step(resolved, rootfs)
+    built_in = _built_in_id(resolved.runtime)
+    ids = "".join(f", {key} {value}" for key, value in built_in.items())
     configure = _step(
         "configure",
         "configure",
-        "user, caches and desktop settings made at build time",
+        f"user, caches and desktop settings made at build time{ids}",
         "images/rootfs",
-        {"user": resolved.user, "locale": resolved.locale},
+        {"user": resolved.user, "locale": resolved.locale, **built_in},
         parents=[*apt, *artifacts, *npm, *python, files],
     )
     return (base, *apt, *artifacts, *npm, *python, files, configure)
+
+
+def _built_in_id(runtime: Runtime) -> Mapping[str, object]:
+    """At the level `locked` nobody inside can change an id: one that the image does not have by itself is built in."""
+    if runtime.level is not Level.LOCKED or (runtime.uid, runtime.gid) == (DEFAULT_ID, DEFAULT_ID):
+        return {}
+    return {"uid": runtime.uid, "gid": runtime.gid}
 
 
 def _apt_steps(resolved: Resolved, base: Step) -> list[Step]:

@@ -18,6 +18,7 @@ from builder.model import (
     ArchiveSource,
     Base,
     Check,
+    Level,
     NpmSource,
     ProjectKind,
     PythonSource,
@@ -184,6 +185,7 @@ class _ToolMaker:
         key = selection.keys.get(name)
         words = {"version": version or "", "arch": self.facts.arch, "codename": self.base.codename}
         off = switched_off(self.config)
+        checks = tool.checks if Level(self.config.security.level) in tool.levels else ()
         wheel = self._wheel(tool, key, words)
         if wheel and not wheel.sha256:
             message = f"{name} {version or ''}".strip() + f" cannot be had for {self.facts.arch}"
@@ -202,7 +204,7 @@ class _ToolMaker:
             env={variable: _fill(value, words) for variable, value in sorted(tool.env.items())},
             path=tuple(_fill(entry, words) for entry in tool.path),
             ports=dict(tool.ports),
-            checks=tuple(Check(**check.model_dump()) for check in tool.checks if check.service not in off),
+            checks=tuple(Check(**check.model_dump()) for check in checks if check.service not in off),
         )
 
     def _wheel(self, tool: ToolFile, key: str | None, words: Mapping[str, str]) -> WheelSource | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from builder.core.fields import size_in_bytes
-from builder.model import Mount, PortRequest, ResolvedTool, Runtime
+from builder.model import Level, Mount, PortRequest, ResolvedTool, Runtime
 
 if TYPE_CHECKING:
     from builder.core.config import Config
@@ -61,6 +61,10 @@ def resolve_runtime(
     """Fill in Runtime; what is wrong is added to `problems`."""
     uid, gid = _ids(config, facts)
     limits = config.resources
+    level = Level(config.security.level)
+    if level is Level.LOCKED and facts.uid not in (0, uid):
+        message = f"the level locked runs as you, {facts.uid}: what is secret could not be read by {uid}"
+        problems.append(config.source.problem(("user", "uid"), message, hint="leave `user.uid` out"))
     return Runtime(
         project=config.name,
         hostname=config.name.replace("_", "-").strip("-"),
@@ -76,6 +80,8 @@ def resolve_runtime(
         shm=size_in_bytes(limits.shm),
         pids=limits.pids,
         authorized_keys=config.ssh.authorized_keys or (),
+        level=level,
+        closed=("ssh",) if _without_sshd(config) else (),
     )
 
 
@@ -97,7 +103,13 @@ def _ids(config: Config, facts: HostFacts) -> tuple[int, int]:
 
 def switched_off(config: Config) -> tuple[str, ...]:
     """Services of the image that this workstation does not start."""
-    return ("ingest",) if config.framework.bundled and config.framework.ingest is False else ()
+    ingest = ("ingest",) if config.framework.bundled and config.framework.ingest is False else ()
+    return (*ingest, *(("sshd",) if _without_sshd(config) else ()))
+
+
+def _without_sshd(config: Config) -> bool:
+    """At the level `locked` there is no server behind a door that is shut."""
+    return config.security.level == Level.LOCKED.value and not config.ports.ssh.published
 
 
 def _environment(config: Config, uid: int, gid: int, tools: Sequence[ResolvedTool]) -> Mapping[str, str]:

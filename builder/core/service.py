@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from builder.core.canonical import canonical_json, content_id
 from builder.core.labels import LABEL_PLAN, LABEL_REQUESTED_BASE, LABEL_SPEC, LABEL_SUBSTITUTIONS, LABEL_WORKSPACE
-from builder.model import HealthSpec, Plan, PublishedPort, Runtime, ServiceSpec, VolumeSpec
+from builder.model import HealthSpec, Level, Plan, PublishedPort, Runtime, ServiceSpec, VolumeSpec
 
 
 class HealthFile(BaseModel):
@@ -26,6 +26,15 @@ class HealthFile(BaseModel):
     retries: int
 
 
+class LevelFile(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cap_add: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    read_only: bool = False
+    as_user: bool = False  # PID 1 is the user, to whom /run and /tmp belong then
+
+
 class ServiceFile(BaseModel):
     """compose/workstation.yaml: what is the same for every workstation."""
 
@@ -35,9 +44,7 @@ class ServiceFile(BaseModel):
     volumes: dict[str, str]  # key -> target; {user} is the login name
     tmpfs: dict[str, str]  # target -> mount options
     cap_drop: tuple[str, ...]
-    cap_add: tuple[str, ...]
-    security_opt: tuple[str, ...] = ()
-    read_only: bool = False
+    levels: dict[Level, LevelFile]
     restart: str
     restart_retries: int = 0
     stop_grace_s: int
@@ -56,6 +63,8 @@ class Site:
 def make_service(plan: Plan, runtime: Runtime, site: Site, static: str) -> ServiceSpec:
     """Combine the plan, what the config decides at run time, and `static`, the text of compose/workstation.yaml."""
     fixed = ServiceFile.model_validate(yaml.safe_load(static))
+    level = fixed.levels[runtime.level]
+    owner = f",uid={runtime.uid},gid={runtime.gid}" if level.as_user else ""
     spec = ServiceSpec(
         project=runtime.project,
         service=fixed.service,
@@ -70,11 +79,11 @@ def make_service(plan: Plan, runtime: Runtime, site: Site, static: str) -> Servi
         ),
         mounts=runtime.mounts,
         secrets_dir=site.secrets_dir,
-        tmpfs=fixed.tmpfs,
+        tmpfs={target: options + owner for target, options in fixed.tmpfs.items()},
         cap_drop=fixed.cap_drop,
-        cap_add=fixed.cap_add,
-        security_opt=fixed.security_opt,
-        read_only=fixed.read_only,
+        cap_add=level.cap_add,
+        security_opt=level.security_opt,
+        read_only=level.read_only,
         restart=fixed.restart,
         restart_retries=fixed.restart_retries,
         stop_grace_s=fixed.stop_grace_s,
@@ -83,6 +92,7 @@ def make_service(plan: Plan, runtime: Runtime, site: Site, static: str) -> Servi
         cpus=runtime.cpus,
         pids=runtime.pids,
         health=HealthSpec(**fixed.health.model_dump()),
+        user=f"{runtime.uid}:{runtime.gid}" if level.as_user else None,
     )
     return replace(spec, labels=_labels(spec, plan, site))
 

@@ -73,7 +73,9 @@ def boot(recipe: Recipe, *, wait: bool = True) -> Iterator[Running]:
     with tempfile.TemporaryDirectory(prefix=FOLDER) as folder:
         home = Path(folder)
         # No home with keys in it: the pair that opens this one is made for it.
-        keys = KeyStore(home / "state", home / "nobody").ensure(project, home, ())
+        keys = KeyStore(home / "state", home / "nobody").ensure(
+            project, home, (), reader=recipe.resolved.runtime.reader
+        )
         resolved = _rename(recipe.resolved, project)
         spec = _make_spec(recipe, resolved, keys, home)
         try:

@@ -17,7 +17,9 @@ def render_workspace(context: Context, *, ask: bool, again: bool) -> list[str]:
         prepared = prepare(context, ask=ask, again=again)
         say_substitutions(context, prepared.plan.substitutions)
         runtime = prepared.resolved.runtime
-        keys = context.keys.ensure(runtime.project, context.workspace.root, runtime.authorized_keys)
+        keys = context.keys.ensure(
+            runtime.project, context.workspace.root, runtime.authorized_keys, reader=runtime.reader
+        )
         state = context.workspace.load_state()
         ports = choose_ports(context, runtime, state, held=set(state.ports.values()))
         spec = make_spec(context, prepared, keys, ports)

@@ -7,7 +7,7 @@ wait. Each act looks at what is there, so that an `up` that was interrupted is f
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PROBE: Final = "/usr/lib/devbox/probe"
 READY_DEADLINE_S: Final = 120
+ENDS_S: Final = 15
 LOG_TAIL: Final = 15
 
 
@@ -60,7 +61,8 @@ def bring_up(context: Context, *, fingerprint: str, again: bool = False, recreat
         container = engine.find_container(project)
         if container is not None:
             refuse_other_folder(context, container)
-        keys = context.keys.ensure(project, context.workspace.root, prepared.resolved.runtime.authorized_keys)
+        runtime = prepared.resolved.runtime
+        keys = context.keys.ensure(project, context.workspace.root, runtime.authorized_keys, reader=runtime.reader)
         spec = _make_spec(context, prepared, keys, container)
         context.workspace.write_tree({**prepared.image_tree, **render_service(context, spec)})
         say_substitutions(context, prepared.plan.substitutions)
@@ -164,7 +166,7 @@ def wait_ready(context: Context, container: str, *, aloud: bool = True) -> dict[
     """
     phases: dict[str, float] = {}
     failures: list[dict[str, object]] = []
-    for line in context.engine().run_stream(container, [PROBE, "wait", "--timeout", str(READY_DEADLINE_S)]):
+    for line in _follow_probe(context, container):
         message = _parse_message(line)
         if message is None:
             continue
@@ -177,6 +179,25 @@ def wait_ready(context: Context, container: str, *, aloud: bool = True) -> dict[
             if aloud:
                 context.report(PhaseReached(phase=message["phase"], seconds=message["seconds"]))
     raise _not_ready(context, container, failures)
+
+
+def _follow_probe(context: Context, container: str) -> Iterator[bytes]:
+    """The lines of the probe. It cannot be run in a container that has just ended: then there are none."""
+    engine = context.engine()
+    try:
+        yield from engine.run_stream(container, [PROBE, "wait", "--timeout", str(READY_DEADLINE_S)])
+    except EngineError:
+        if not _ends(engine, container):
+            raise
+
+
+def _ends(engine: Engine, container: str) -> bool:
+    """Whether it comes to its end: one whose init gives up is started again a few times, for some seconds."""
+    try:
+        engine.wait(container, timeout_s=ENDS_S)
+    except EngineError:
+        return False
+    return True
 
 
 def _parse_message(line: bytes) -> dict[str, Any] | None:

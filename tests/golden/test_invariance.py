@@ -107,6 +107,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "sources{key}": closed(*ARCHIVES, value="./plain.tar"),
     "sources{}": Field(twins=("./plain.tar",), key=ARCHIVES[0]),
     "ssh.authorized_keys[]": Field(twins=("./plain.pub",)),
+    "security.level": closed("dev", "locked"),
     "mirrors.apt.debian": Field(twins=("http://plain.example",)),
     "mirrors.apt.ubuntu": Field(twins=("http://plain.example",)),
     "mirrors.pypi": Field(twins=("https://plain.example", "http://plain.example")),

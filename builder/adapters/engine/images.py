@@ -33,6 +33,18 @@ class ImageVerbs(Connection):
             except docker.errors.NotFound:
                 return None
 
+    def inspect_image(self, reference: str) -> Json:
+        """The engine's own description, raw, as `inspect` gives that of a container."""
+        with self.asking(f"cannot inspect the image {reference}"):
+            answer: Json = self._api.inspect_image(reference)  # type: ignore[no-untyped-call]
+        return answer
+
+    def image_history(self, reference: str) -> tuple[str, ...]:
+        """The instructions that an image was made by, the oldest first."""
+        with self.asking(f"cannot read the history of the image {reference}"):
+            found = self._api.history(reference)  # type: ignore[no-untyped-call]
+        return tuple(str(layer.get("CreatedBy", "")) for layer in reversed(found))
+
     def image_exists(self, reference: str) -> bool:
         return self.find_image(reference) is not None
 

@@ -74,6 +74,7 @@ def create_arguments(spec: ServiceSpec, image_id: str) -> dict[str, Any]:
     return {
         "Image": spec.image,
         "Hostname": spec.hostname,
+        "User": spec.user or "",
         "Env": [f"{name}={value}" for name, value in sorted(spec.environment.items())],
         "Labels": container_labels(spec, image_id),
         "ExposedPorts": {f"{port.container}/tcp": {} for port in spec.ports},

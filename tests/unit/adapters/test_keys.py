@@ -6,6 +6,7 @@ import base64
 import os
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import paramiko
 import pytest
@@ -55,6 +56,35 @@ def test_loose_permissions_are_tightened(store: KeyStore) -> None:
     store.ensure("demo", HERE, ())
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "vnc-password").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_root_makes_for_a_reader_is_given_to_that_one_for_good(
+    store: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, tuple[int, int]] = {}
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("os.chown", lambda path, uid, gid, **_: given.update({Path(path).name: (uid, gid)}))
+    folder = Path(store.folder("demo", HERE))
+    folder.mkdir(parents=True)
+    if folder.stat().st_uid:  # nobody but root really owns what root makes
+        monkeypatch.setattr("builder.adapters.keys._private_folder", lambda path, **_: path.mkdir(exist_ok=True))
+
+    store.ensure("demo", HERE, (), reader=(4321, 4322))
+
+    inside = {"secrets", "vnc-password", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub", "authorized_keys"}
+    assert given == dict.fromkeys(inside, (4321, 4322))
+
+
+def test_a_new_password_belongs_to_whom_the_folder_was_given(store: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(store.ensure("demo", HERE, ()).folder)
+    given: dict[str, tuple[int, int]] = {}
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("os.chown", lambda path, uid, gid, **_: given.update({Path(path).name: (uid, gid)}))
+    monkeypatch.setattr(Path, "lstat", lambda self: SimpleNamespace(st_uid=-1, st_gid=-1, st_mode=0))  # root's, new
+
+    store.rotate_password("demo", HERE)
+
+    assert given["vnc-password"] == (folder.stat().st_uid, folder.stat().st_gid)
 
 
 def test_two_workspaces_of_one_name_have_secrets_of_their_own(store: KeyStore) -> None:

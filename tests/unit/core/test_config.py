@@ -40,6 +40,7 @@ locale: en_US.UTF-8
 timezone: America/Argentina/Ushuaia
 shell: {theme: robbyrussell}
 sources: {oh-my-zsh: ./omz.tar.gz}
+security: dev
 ssh: {authorized_keys: [~/.ssh/id_ed25519.pub]}
 mirrors: {apt: {debian: "http://mirror.example/debian"}, pypi: "https://mirror.example:8443/simple/"}
 ca_bundle: /srv/ca.pem

@@ -17,7 +17,7 @@ service: workstation
 volumes: {projects: "/home/{user}/projects", home: "/home/{user}"}
 tmpfs: {/run: "rw"}
 cap_drop: [ALL]
-cap_add: [KILL]
+levels: {dev: {cap_add: [KILL]}, locked: {read_only: true, as_user: true}}
 restart: on-failure
 restart_retries: 5
 stop_grace_s: 5
@@ -54,6 +54,13 @@ def test_names_are_those_that_compose_would_give() -> None:
         ("home", "shop_home", "/home/dev"),
         ("projects", "shop_projects", "/home/dev/projects"),
     ]
+
+
+def test_at_the_level_locked_the_user_is_pid_1_and_run_and_tmp_are_its_own() -> None:
+    dev, locked = spec_of(), spec_of("base: debian-12\nsecurity: locked")
+    assert (dev.user, dev.read_only, dev.cap_add, dev.tmpfs) == (None, False, ("KILL",), {"/run": "rw"})
+    assert (locked.user, locked.read_only, locked.cap_add) == ("1234:1235", True, ())
+    assert locked.tmpfs == {"/run": "rw,uid=1234,gid=1235"}
 
 
 def test_volumes_follow_the_name_of_the_user() -> None:

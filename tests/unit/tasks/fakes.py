@@ -70,6 +70,8 @@ class FakeEngine:
     containers: dict[str, ContainerView] = field(default_factory=dict)  # by project
     volume_names: list[str] = field(default_factory=list)
     probe: Sequence[str] = READY
+    probe_error: EngineError | None = None  # how the probe ends in place of an exit
+    lives_on: bool = False  # whether the container is still there when somebody waits for its end
     answers: dict[str, ExecResult] = field(default_factory=dict)  # by program
     build_events: Sequence[BuildEvent] = ()
     build_error: EngineError | None = None
@@ -182,6 +184,13 @@ class FakeEngine:
     def run_stream(self, container: str, argv: Sequence[str], *, user: str = "") -> Iterator[bytes]:
         self.acts.append(f"run {' '.join(argv)}")
         yield from (line.encode() for line in self.probe)
+        if self.probe_error is not None:
+            raise self.probe_error
+
+    def wait(self, container: str, *, timeout_s: int | None = None) -> int:
+        if self.lives_on:
+            raise EngineError("no answer in time")
+        return 1
 
     def attach(
         self, container: str, argv: Sequence[str], *, user: str, workdir: str, environment: Mapping[str, str]
@@ -283,7 +292,9 @@ class FakeKeys:
     def __init__(self) -> None:
         self.password = Secret("first")
 
-    def ensure(self, project: str, workspace: Path, authorized: Sequence[str]) -> Keys:
+    def ensure(
+        self, project: str, workspace: Path, authorized: Sequence[str], *, reader: tuple[int, int] | None = None
+    ) -> Keys:
         return Keys(folder="/state/secrets", password=self.password, identity="/state/id", known_hosts="/state/known")
 
     def rotate_password(self, project: str, workspace: Path) -> Secret:

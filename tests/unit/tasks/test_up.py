@@ -181,6 +181,22 @@ def test_a_container_that_ended_is_told_apart() -> None:
         up(world)
 
 
+def test_a_container_that_ends_under_the_probe_is_told_with_its_log() -> None:
+    world = World()
+    world.engine.probe, world.engine.probe_error = [], EngineError("the probe cannot be run")
+    with pytest.raises(NotReadyError, match="ended before it was ready") as caught:
+        up(world)
+    assert caught.value.detail == "a line"
+
+
+def test_a_probe_that_cannot_be_run_in_a_container_that_lives_is_told() -> None:
+    world = World()
+    world.engine.probe, world.engine.probe_error = [], EngineError("the probe cannot be run")
+    world.engine.lives_on = True
+    with pytest.raises(EngineError, match="the probe cannot be run"):
+        up(world)
+
+
 def test_an_interrupted_up_is_finished_by_the_next_one() -> None:
     world = World()
     up(world)
