@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from builder.core.config import Config
     from builder.model import Keys
     from builder.tasks.interfaces import Context
+    from builder.tasks.prepare import Request
     from builder.tasks.status import Status
 
 app = typer.Typer(
@@ -154,7 +155,13 @@ def _prompt(question: str, default: str) -> str:
 
 
 @app.command()
-def config(context: typer.Context, as_json: Json = False) -> None:
+def config(
+    context: typer.Context,
+    as_json: Json = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say where each setting comes from, and what its security level means.")
+    ] = False,
+) -> None:
     """Show the configuration with every default filled in."""
     import yaml
 
@@ -162,11 +169,34 @@ def config(context: typer.Context, as_json: Json = False) -> None:
     from builder.tasks.prepare import read_request
 
     with session(context) as ours:
-        values = config_as_dict(read_request(ours).config)
+        request = read_request(ours)
+    if explain:
+        _explain(request, as_json=as_json)
+        return
+    values = config_as_dict(request.config)
     if as_json:
         print_json(values)
     else:
         say(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip())
+
+
+def _explain(request: Request, *, as_json: bool) -> None:
+    from builder.core.explain import explain_config
+    from builder.suite.cis import list_exceptions
+
+    settings = explain_config(request.config, request.resolved)
+    level, exceptions = request.resolved.runtime.level.value, list_exceptions(request.resolved)
+    if as_json:
+        print_json({"settings": settings, "security": {"level": level, "exceptions": exceptions}})
+        return
+    width = max(len(setting.key) for setting in settings)
+    for setting in settings:
+        value = "-" if setting.value is None else json.dumps(setting.value, ensure_ascii=False)
+        say(f"{setting.key:<{width}}  {value:<24}  {setting.origin}")
+    say()
+    say(f"security level {level}, " + ("with these exceptions to CIS:" if exceptions else "without exception to CIS"))
+    for item in exceptions:
+        say(f"  {item.id:<5}  {item.title}: {item.reason}")
 
 
 @app.command()

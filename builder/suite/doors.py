@@ -27,10 +27,9 @@ TIGHT: Final = 16  # security type of the TightVNC protocol
 def make_cases(resolved: Resolved) -> Iterator[Case]:
     from builder.suite import secrets_kept, ssh
 
-    doors = {door for tool in resolved.tools for door in tool.ports}
     ours = (banner, security_types, right_password, wrong_password, empty_password, no_password, page, socket, foreign)
     for item in (*ours, *ssh.CASES, *secrets_kept.CASES):
-        if item.door is None or item.door in doors:
+        if item.door is None or item.door in resolved.doors:
             yield item
 
 

@@ -47,7 +47,7 @@ def listening(subject: Subject) -> str:
     """A development server may be up or down; everything else that listens was declared by a tool."""
     found = list(read_listeners(subject.output("cat", "/proc/net/tcp", "/proc/net/tcp6", root=True)))
     found = [item for item in found if item.address != ENGINE_DNS]
-    declared = {port for tool in subject.resolved.tools for port in tool.ports.values()}
+    declared = set(subject.resolved.doors.values())
     allowed = declared | {port.container for port in subject.resolved.runtime.ports}
     here = {item.port for item in found}
     extra = [f"{item.address}:{item.port} of uid {item.uid}" for item in found if item.port not in allowed]

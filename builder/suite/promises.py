@@ -1,6 +1,7 @@
 """Group `promises`: what devbox.yaml and the profile promise of every workstation, whatever its tools are.
 
-User and ids, shell and theme, sudo, locale and time zone, volumes, environment, base, and how the container is locked.
+User and ids, shell and theme, sudo, locale and time zone, volumes, environment, base, supervisor. What the container
+is allowed is the group `cis`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from builder.core.labels import LABEL_PLAN
+from builder.model import Level
 from builder.suite.cases import Case, case
 from builder.suite.results import CheckFailure, Finding
 from builder.suite.subject import exec_hint
@@ -19,18 +21,14 @@ if TYPE_CHECKING:
     from builder.suite.subject import Subject
 
 SHELL: Final = "/bin/zsh"
-# compose/workstation.yaml says why each is needed; more than these is a hole.
-CAPABILITIES: Final = frozenset(
-    ("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT")
-)
 
 
 def make_cases(resolved: Resolved) -> Iterator[Case]:
     tools = {tool.name for tool in resolved.tools}
-    yield from (current, base, user, home, locale, zone, volumes, environment, confined, pid1)
+    yield from (current, base, user, home, locale, zone, volumes, environment, pid1)
     if "zsh" in tools:
         yield from (shell, theme)
-    yield sudo if "sudo" in tools else no_sudo
+    yield sudo if "sudo" in tools and resolved.runtime.level is Level.DEV else no_sudo
 
 
 @case("promises.current", "the workstation is what devbox.yaml says now")
@@ -112,7 +110,7 @@ def sudo(subject: Subject) -> None:
         raise CheckFailure("uid 0", subject.output(*argv).strip(), exec_hint(*argv))
 
 
-@case("promises.no-sudo", "without the tool sudo the user does not become root")
+@case("promises.no-sudo", "the user does not become root: there is no sudo, or the level locked makes it powerless")
 def no_sudo(subject: Subject) -> None:
     done = subject.run("sudo", "-n", "id", "-u")
     if done.code == 0:
@@ -166,28 +164,6 @@ def environment(subject: Subject) -> str:
         told = ", ".join(f"{name}={found.get(name, '(not set)')}" for name in wrong)
         raise CheckFailure(expected, told, exec_hint("env"))
     return f"{len(wanted)} variables"
-
-
-@case("promises.confined", "the container has no more rights than it needs")
-def confined(subject: Subject) -> None:
-    host = subject.inspect()["HostConfig"]
-    added = {name.removeprefix("CAP_") for name in host.get("CapAdd") or ()}
-    wrong = []
-    if host.get("Privileged"):
-        wrong.append("it is privileged")
-    if "ALL" not in (host.get("CapDrop") or ()):
-        wrong.append("not all capabilities are dropped first")
-    if added - CAPABILITIES:
-        wrong.append(f"more capabilities: {', '.join(sorted(added - CAPABILITIES))}")
-    if any("unconfined" in item for item in host.get("SecurityOpt") or ()):
-        wrong.append("seccomp or AppArmor is off")
-    if any(item["Destination"].endswith(".sock") or item["Destination"] == "/" for item in subject.inspect()["Mounts"]):
-        wrong.append("a socket or the root of the host is mounted")
-    wrong += [f"it shares the host's {name}" for name in ("Network", "Pid", "Ipc") if host.get(f"{name}Mode") == "host"]
-    if wrong:
-        raise CheckFailure(
-            "the capabilities of compose/workstation.yaml and no more", "; ".join(wrong), "docker inspect"
-        )
 
 
 @case("promises.init", "the supervisor is PID 1 and the engine asks the probe for health")

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Final
 
 from builder.core.problems import choose_hint
 from builder.errors import ConfigError
-from builder.suite import degraded, desktop, doors, framework, health, own, ports, promises, resources, timing, tooling
+from builder.suite import (
+    cis,
+    degraded,
+    desktop,
+    doors,
+    framework,
+    health,
+    own,
+    ports,
+    promises,
+    resources,
+    timing,
+    tooling,
+)
 
 if TYPE_CHECKING:
     from builder.suite.cases import Case
@@ -18,6 +31,7 @@ Maker = Callable[["Subject"], "Iterator[Case]"]
 GROUPS: Final[Mapping[str, Maker]] = {
     "tooling": lambda subject: tooling.make_cases(subject.resolved, subject.substitutions),
     "promises": lambda subject: promises.make_cases(subject.resolved),
+    "cis": lambda subject: cis.make_cases(subject.resolved),
     "framework": framework.make_cases,
     "ports": lambda subject: ports.make_cases(subject.resolved),
     "doors": lambda subject: doors.make_cases(subject.resolved),

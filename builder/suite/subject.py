@@ -15,6 +15,7 @@ from builder.adapters.clock import wait_for
 from builder.adapters.exec_host import login_environment, open_host
 from builder.adapters.rfb import Greeting, VncClient, connect
 from builder.errors import NotReadyError
+from builder.model import Level
 from builder.suite.memo import Memo
 from builder.suite.results import CheckFailure, Skipped
 from builder.suite.throwaway import PROBE, Start, read_start
@@ -80,12 +81,19 @@ class Subject:
 
     @property
     def root(self) -> Host:
-        """testinfra, as root."""
-        return self.memo.get("root", lambda: open_host(self.commands, self.container.id))
+        """testinfra, as root, or as who stands in its place."""
+        return self.memo.get("root", lambda: open_host(self.commands, self.container.id, self.root_name))
+
+    @property
+    def root_name(self) -> str:
+        """At the level `locked` it is the user: what runs there and its files are the user's, and root has no
+        capability to look past that."""
+        return self.user if self.resolved.runtime.level is Level.LOCKED else "root"
 
     def run(self, *argv: str, root: bool = False, stdin: bytes = b"", patience_s: float = EXEC_S) -> ExecResult:
         """Run a command inside. Raises EngineError when the container does not run or the command takes so long."""
-        user, env = ("root", {}) if root else (self.user, login_environment(self.user))
+        user = self.root_name if root else self.user
+        env = {} if user == "root" else login_environment(user)
         return self.commands.run(self.container.id, argv, user=user, env=env, stdin=stdin, timeout_s=patience_s)
 
     def leave(self) -> None:
@@ -148,13 +156,13 @@ class Subject:
 
     def has(self, door: str) -> bool:
         """Whether the workstation promises this port (vnc, web, ssh)."""
-        return any(door in tool.ports for tool in self.resolved.tools)
+        return door in self.resolved.doors
 
     def port(self, door: str) -> int:
         """The port of this machine that leads to a door. Raises CheckFailure when it should be published and is not."""
         if door not in {port.name for port in self.resolved.runtime.ports}:
             raise Skipped(f"devbox.yaml publishes no port for {door}: it cannot be tried from here")
-        inside = next(tool.ports[door] for tool in self.resolved.tools if door in tool.ports)
+        inside = self.resolved.doors[door]
         host = self.container.ports.get(inside)
         if host is None:
             raise CheckFailure(f"port {inside} ({door}) to be published", "no such port", "devbox status")

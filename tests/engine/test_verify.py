@@ -26,7 +26,7 @@ from builder.suite.verify import verify
 from builder.wiring import make_context, make_wanted
 from tests.engine.conftest import NewWorkstation, Workstation
 
-QUICK = ("tooling", "promises", "ports", "doors", "desktop", "degraded")
+QUICK = ("tooling", "promises", "cis", "ports", "doors", "desktop", "degraded")
 
 
 @pytest.fixture(scope="module")

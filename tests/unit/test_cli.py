@@ -119,6 +119,24 @@ def test_config_shows_every_default_and_is_read_back(devbox: Devbox) -> None:
     assert devbox("config", "--json").out == as_json.out
 
 
+def test_config_explains_each_setting_and_the_exceptions_of_the_level(devbox: Devbox) -> None:
+    (devbox.folder / "devbox.yaml").write_text("resources:\n  memory: 2g\n", encoding="utf-8")
+    text, told = devbox("config", "--explain").out, json.loads(devbox("config", "--explain", "--json").out)
+
+    settings = {item["key"]: (item["value"], item["origin"]) for item in told["settings"]}
+    assert settings["resources.memory"] == ("2g", "devbox.yaml:2")
+    assert re.search(r"^resources\.memory +\"2g\" +devbox\.yaml:2$", text, re.MULTILINE)
+    ids = [item["id"] for item in told["security"]["exceptions"]]
+    assert (told["security"]["level"], "5.26" in ids, "5.11" in ids) == ("dev", True, False)
+    assert re.findall(r"^  (\d+\.\d+) ", text, re.MULTILINE) == ids
+
+
+def test_a_locked_workstation_is_without_exception(devbox: Devbox) -> None:
+    (devbox.folder / "devbox.yaml").write_text("security: locked\n", encoding="utf-8")
+
+    assert devbox("config", "--explain").out.rstrip().endswith("security level locked, without exception to CIS")
+
+
 def test_a_plan_is_data_on_stdout(devbox: Devbox) -> None:
     plan = json.loads(devbox("plan", "--assume", "--json").out)
     assert plan["requested_base"] == "ubuntu-22.04"

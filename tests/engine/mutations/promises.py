@@ -126,15 +126,22 @@ PROMISES: Final = (
     ),
     Mutation(
         id="a capability more",
-        groups=("promises",),
-        caught=("promises.confined",),
+        groups=("cis",),
+        caught=("cis.5.4",),
         spec=lambda spec: replace(spec, cap_add=(*spec.cap_add, "NET_ADMIN")),
     ),
     Mutation(
         id="no seccomp",
-        groups=("promises",),
-        caught=("promises.confined",),
+        groups=("cis",),
+        caught=("cis.5.22",),
         spec=lambda spec: replace(spec, security_opt=("seccomp=unconfined",)),
+    ),
+    Mutation(
+        id="another setuid program, strictly",
+        groups=("cis",),
+        caught=("cis.4.8",),
+        inside="chmod u+s /usr/bin/env",
+        strict=True,
     ),
     Mutation(
         id="a health check that asks nobody", groups=("promises",), caught=("promises.init",), spec=always_healthy

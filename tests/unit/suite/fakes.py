@@ -66,7 +66,7 @@ CONTAINER = ContainerView(
 
 def sound_inspect() -> dict[str, Any]:
     """What the engine tells of a container that keeps every promise."""
-    home = {"Type": "volume", "Destination": "/home/dev"}
+    home = {"Type": "volume", "Destination": "/home/dev", "Source": "/var/lib/docker/volumes/app_home/_data"}
     places = {f"{port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(host)}] for port, host in CONTAINER.ports.items()}
     return {
         "Config": {
@@ -78,10 +78,16 @@ def sound_inspect() -> dict[str, Any]:
             "CapAdd": ["CHOWN", "SETUID"],
             "SecurityOpt": None,
             "NetworkMode": "app_default",
+            "PidsLimit": 2048,
+            "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 5},
         },
         "Mounts": [home, {"Type": "volume", "Destination": "/home/dev/projects"}],
         "NetworkSettings": {"Ports": places},
     }
+
+
+def sound_image() -> dict[str, Any]:
+    return {"Config": {"Env": ["LANG=C.UTF-8"], "Healthcheck": {"Test": ["CMD", "/usr/lib/devbox/probe", "check"]}}}
 
 
 @dataclass
@@ -90,6 +96,8 @@ class FakeEngine:
 
     answers: Mapping[str, Answer] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=sound_inspect)
+    image: dict[str, Any] = field(default_factory=sound_image)
+    history: tuple[str, ...] = ("/bin/sh -c #(nop) ADD file:0123 in / ", "COPY rootfs/ / # buildkit")
     image_size: int = 400_000_000
     log: bytes = b""
     lines: list[str] = field(default_factory=list)
@@ -113,6 +121,12 @@ class FakeEngine:
             id=reference, tags=(), digests=(), labels={"dev.devbox.plan": "p1"}, size=self.image_size, created="",
             env={}, arch="amd64",
         )  # fmt: skip
+
+    def inspect_image(self, reference: str) -> dict[str, Any]:
+        return self.image
+
+    def image_history(self, reference: str) -> tuple[str, ...]:
+        return self.history
 
     def logs(self, container: str, *, follow: bool, tail: int) -> list[bytes]:
         return [self.log]

@@ -160,30 +160,6 @@ def test_another_time_zone_and_one_without_data_fail() -> None:
     assert verdict(promises.zone, answering(("/usr/share/zoneinfo", 1, ""))) is FAILED
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"Privileged": True},
-        {"CapDrop": []},
-        {"CapAdd": ["SYS_ADMIN"]},
-        {"CapAdd": ["CAP_NET_ADMIN"]},
-        {"SecurityOpt": ["seccomp=unconfined"]},
-        {"NetworkMode": "host"},
-        {"PidMode": "host"},
-        {"IpcMode": "host"},
-    ],
-    ids=str,
-)
-def test_more_rights_than_needed_fail(change: dict[str, object]) -> None:
-    assert verdict(promises.confined, make_subject()) is PASSED
-    assert verdict(promises.confined, told(lambda it: it["HostConfig"].update(change))) is FAILED
-
-
-def test_the_engine_socket_inside_fails() -> None:
-    socket = {"Type": "bind", "Destination": "/var/run/docker.sock"}
-    assert verdict(promises.confined, told(lambda it: it["Mounts"].append(socket))) is FAILED
-
-
 def test_another_health_check_fails() -> None:
     subject = make_subject(FakeEngine(answers={"": (0, "s6-svscan")}))
     subject.inspect()["Config"]["Healthcheck"] = {"Test": ["NONE"]}
