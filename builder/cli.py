@@ -429,13 +429,13 @@ def _words(text: str) -> tuple[str, ...]:
 @app.command()
 def screenshot(context: typer.Context, file: Annotated[Path, typer.Argument(help="Where the PNG goes.")]) -> None:
     """Take a real picture of the desktop, through VNC."""
-    from builder.tasks.access import find_host_port
+    from builder.tasks.access import find_place
     from builder.wiring import take_picture
 
     with session(context) as ours:
         settings = load_config(ours)
-        port = find_host_port(ours, settings.name, "vnc")
-        size = take_picture(port, _keys(ours, settings).password, file)
+        place = find_place(ours, settings.name, "vnc")
+        size = take_picture(place, _keys(ours, settings).password, file)
     say(f"{file}: {size[0]}x{size[1]}")
 
 
@@ -508,20 +508,20 @@ def login(
 ) -> None:
     """Log in with this machine's ssh, its host key pinned."""
     from builder.adapters.process import become
-    from builder.tasks.access import find_host_port, render_ssh_config, ssh_command
+    from builder.tasks.access import find_place, render_ssh_config, ssh_command
 
     with session(context) as ours:
         settings = load_config(ours)
-        user, port = settings.user.name, find_host_port(ours, settings.name, "ssh")
+        user, place = settings.user.name, find_place(ours, settings.name, "ssh")
         keys = _keys(ours, settings)
     if as_config:
-        say(render_ssh_config(keys, settings.name, user, port))
+        say(render_ssh_config(keys, settings.name, user, place))
         return
     if forward_agent and not os.environ.get("SSH_AUTH_SOCK"):
         raise HostError(
             "there is no SSH agent to forward", where="SSH_AUTH_SOCK", hint='eval "$(ssh-agent)" && ssh-add'
         )
-    words = ssh_command(keys, user, port, forward_agent=forward_agent, command=command or ())
+    words = ssh_command(keys, user, place, forward_agent=forward_agent, command=command or ())
     become(words, hint="install the OpenSSH client; `devbox shell` needs none")
 
 
@@ -532,12 +532,12 @@ def open_door(
     only_print: Annotated[bool, typer.Option("--print", help="Only print the address.")] = False,
 ) -> None:
     """Open the desktop in the browser or in a VNC viewer."""
-    from builder.tasks.access import find_endpoint, find_host_port, ssh_command
+    from builder.tasks.access import find_endpoint, find_place, ssh_command
 
     with session(context) as ours:
         settings = load_config(ours)
         if door == "ssh":
-            command = ssh_command(_keys(ours, settings), settings.user.name, find_host_port(ours, settings.name, "ssh"))
+            command = ssh_command(_keys(ours, settings), settings.user.name, find_place(ours, settings.name, "ssh"))
         else:
             address = find_endpoint(ours, settings.name, door)
     if door == "ssh":
@@ -554,14 +554,18 @@ def open_door(
 @app.command()
 def password(
     context: typer.Context,
-    new: Annotated[bool, typer.Option("--new", help="Make a new one; open sessions stay.")] = False,
+    door: Annotated[str, typer.Argument(help="vnc, or web where it is exposed.")] = "vnc",
+    new: Annotated[bool, typer.Option("--new", help="Make a new one; those of vnc that are logged in stay.")] = False,
 ) -> None:
-    """Print the VNC password of this workstation."""
-    from builder.tasks.access import renew_password
+    """Print the VNC password of this workstation, or that of its web desktop, where it is exposed."""
+    from builder.tasks.access import find_password, renew_password, renew_web_password
 
     with session(context) as ours:
         settings = load_config(ours)
-        secret = renew_password(ours, settings.name) if new else _keys(ours, settings).password
+        if new:
+            secret = (renew_web_password if door == "web" else renew_password)(ours, settings.name)
+        else:
+            secret = find_password(_keys(ours, settings), door)
     say(secret.reveal())
 
 

@@ -199,6 +199,21 @@ class PortRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What other machines can reach: the web desktop by TLS and with a login, and SSH if asked."""
+
+    address: str  # that these doors are published on
+    name: str | None  # what people call it, if devbox.yaml says so
+    names: tuple[str, ...]  # host names that the web desktop answers to, besides addresses and localhost
+    ssh: bool
+    certificate: str | None = None  # absolute paths of PEM files; None: signed by the person's own authority
+    key: str | None = None
+
+    def covers(self, door: str) -> bool:
+        return door == "web" or (door == "ssh" and self.ssh)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """What decides how the container runs, and nothing that can change the image."""
 
@@ -218,11 +233,16 @@ class Runtime:
     authorized_keys: tuple[str, ...] = ()  # public keys or paths of them; none: the person's own
     level: Level = Level.DEV
     closed: tuple[str, ...] = ()  # names of ports that a tool brings and whose service is not started
+    exposure: Exposure | None = None
 
     @property
     def reader(self) -> tuple[int, int] | None:
         """Who has to read the secrets inside, where it is not root."""
         return (self.uid, self.gid) if self.level is Level.LOCKED else None
+
+    def bind_of(self, door: str) -> str:
+        """The address that a port is published on."""
+        return self.exposure.address if self.exposure and self.exposure.covers(door) else self.bind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -458,6 +478,8 @@ class Keys:
     password: Secret
     identity: str | None  # private key for SSH made by devbox, None where the person's own keys are used
     known_hosts: str  # file that pins the host key
+    web_password: Secret | None = None  # of an exposed workstation
+    authority: str | None = None  # certificate of the person's own authority, for browsers to trust; None: never made
 
 
 # --------------------------------------------------------------------------------------------------- events

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 CONFIG = "devbox.yaml"
 MAX_CONFIG, MAX_STATE = 1 << 20, 16 << 20  # more is refused the long way
+MONTH_S = 30 * 86400
 ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
 
 
@@ -63,7 +65,8 @@ def take_fingerprint(directory: Path, environment: Mapping[str, str]) -> str:
     digest = hashlib.sha256(written)
     facts = [str(directory.resolve()), str(os.getuid()), str(os.getgid()), sys.version]
     engine = [f"{name}={environment.get(name, '')}" for name in ENGINE_VARIABLES]
-    for line in (*facts, *engine, *stamp_code(), *stamp_assets(), *_stamp_framework(directory, written)):
+    of_this_machine = (*_stamp_framework(directory, written), *_stamp_exposure(directory, written))
+    for line in (*facts, *engine, *stamp_code(), *stamp_assets(), *of_this_machine):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
 
@@ -80,26 +83,53 @@ def _read_plain(path: Path, limit: int) -> bytes:
 
 
 def _stamp_framework(directory: Path, written: bytes) -> list[str]:
-    """Name, size and time of every file of a framework that devbox.yaml takes from this machine's disk.
-
-    Read loosely: what is wrong in the file is told by the long way. Who names no framework pays nothing.
-    """
-    if b"framework" not in written:
+    """Name, size and time of every file of a framework that devbox.yaml takes from this machine's disk."""
+    asked = _read_section(written, "framework")
+    named = asked.get("path") or asked.get("wheel")
+    if not isinstance(named, str):
         return []
+    from builder.adapters.projects import stamp_project
+
+    return stamp_project(_find_file(directory, named))
+
+
+def _stamp_exposure(directory: Path, written: bytes) -> list[str]:
+    """A given certificate and its key; else the month: one of our own has to be renewed in time."""
+    if b"expose" not in written:
+        return []
+    asked = _read_section(written, "expose")
+    stamps = [f"month {time.time() // MONTH_S}"]
+    for key in ("certificate", "key"):
+        if isinstance(named := asked.get(key), str):
+            try:
+                status = _find_file(directory, named).stat()
+            except OSError:
+                continue  # the long way says what is wrong with it
+            stamps.append(f"{key} {status.st_size} {status.st_mtime_ns}")
+    return stamps
+
+
+def _read_section(written: bytes, key: str) -> Mapping[str, object]:
+    """What stands below a key of devbox.yaml, if it is a mapping.
+
+    Read loosely: what is wrong in the file is told by the long way. Who does not use the key pays nothing.
+    """
+    if key.encode() not in written:
+        return {}
     from builder.core.source import decode_source, parse_source
 
     try:
         data = parse_source(decode_source(written, file=CONFIG), file=CONFIG).data
     except ConfigError:
-        return []
-    asked = data.get("framework") if isinstance(data, dict) else None
-    named = (asked.get("path") or asked.get("wheel")) if isinstance(asked, dict) else None
-    if not isinstance(named, str):
-        return []
-    from builder.adapters.hostinfo import find_home
-    from builder.adapters.projects import stamp_project
+        return {}
+    asked = data.get(key) if isinstance(data, dict) else None
+    return asked if isinstance(asked, dict) else {}
 
-    return stamp_project(find_home() / named[2:] if named.startswith("~/") else directory / named)
+
+def _find_file(directory: Path, named: str) -> Path:
+    from builder.adapters.hostinfo import find_home
+
+    return find_home() / named[2:] if named.startswith("~/") else directory / named
 
 
 def find_unchanged(directory: Path, fingerprint: str, environment: Mapping[str, str]) -> Status | None:

@@ -7,7 +7,7 @@ dataclasses takes as long as the rest of such an answer. Imports nothing of ours
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,12 @@ class ContainerView:
     ports: Mapping[int, int]  # container -> host
     created: str
     exit_code: int = 0
+    addresses: Mapping[int, str] = field(default_factory=dict)  # container -> address of the host, of published ports
+
+    def address(self, inside: int) -> str:
+        """Where this machine reaches a published port: one that is on every address is on loopback, too."""
+        found = self.addresses.get(inside, "127.0.0.1")
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(found, found)  # noqa: S104  # nothing is bound here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

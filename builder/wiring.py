@@ -19,6 +19,7 @@ from builder.adapters import clock
 from builder.adapters.assets import load_assets
 from builder.adapters.hostinfo import (
     NetworkSettings,
+    find_addresses,
     find_folder,
     find_home,
     find_host_facts,
@@ -79,6 +80,7 @@ def make_context(directory: Path, report: Report, environment: Mapping[str, str]
         ports=HostPorts(),
         clock=RealClock(),
         report=report,
+        addresses=find_addresses,
         stop=stopping.set,
     )
 
@@ -122,11 +124,11 @@ def connect(environment: Mapping[str, str]) -> Engine:
     return connect_engine(environment)
 
 
-def take_picture(port: int, password: Secret, file: Path) -> tuple[int, int]:
+def take_picture(place: tuple[str, int], password: Secret, file: Path) -> tuple[int, int]:
     """Log in by VNC, wait until the desktop is quiet, write a PNG; its size in pixels."""
     from builder.adapters.rfb import connect as connect_vnc
 
-    with connect_vnc("127.0.0.1", port).login(password.reveal()) as client:
+    with connect_vnc(*place).login(password.reveal()) as client:
         picture = client.settle(quiet_s=0.5, deadline_s=20.0, tolerance=0.002)
         picture.save_png(file)
         return picture.width, picture.height

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import base64
 import configparser
+import fcntl
 import os
 import platform
 import re
+import socket
+import struct
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +33,8 @@ PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 HOST_MOUNT: Final = "/run/devbox-host"  # where the fragments of npm and python mount the host/ folder
 PIP_INDEX: Final = ("index-url", "extra-index-url", "trusted-host")
 MAX_CA: Final = 4 << 20
+SIOCGIFADDR: Final = 0x8915  # netdevice(7)
+VIRTUAL: Final = ("lo", "br-", "docker", "veth", "virbr")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +63,30 @@ def find_host_facts(workspace: Path, *, environ: Mapping[str, str] | None = None
         uid=os.getuid(),
         gid=os.getgid(),
         arch=arch,
+        hostname=_hostname(platform.node().lower()),
         timezone=_timezone(os.environ if environ is None else environ, etc),
         cpus=os.cpu_count(),
     )
+
+
+def _hostname(name: str) -> str | None:
+    """As it may stand in an address; the kernel's "(none)" and its like are no names."""
+    return name if re.fullmatch(r"[a-z](?:[a-z0-9.-]*[a-z0-9])?", name) and name != "localhost" else None
+
+
+def find_addresses() -> tuple[str, ...]:
+    """IPv4 addresses of this machine's interfaces, but for loopback and those that only lead to containers."""
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        for _, name in socket.if_nameindex():
+            if name.startswith(VIRTUAL):
+                continue
+            try:
+                answer = fcntl.ioctl(any_socket, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+            except OSError:
+                continue  # an interface without an address
+            found.append(socket.inet_ntoa(answer[20:24]))
+    return tuple(sorted(found))
 
 
 def find_home(environ: Mapping[str, str] | None = None) -> Path:

@@ -1,8 +1,8 @@
 """Secrets of one workstation, below the user's state directory: made once, kept, 0600 in a folder of 0700.
 
 Owns `<state>/devbox/<project>-<8 hex of the workspace's path>/`: `secrets/` is what the container sees (VNC password,
-SSH host key, authorized keys, the person's name for Git); `id_ed25519` and `known_hosts` beside it are for this machine
-alone. Prints and logs nothing.
+SSH host key, authorized keys, the person's name for Git; of an exposed one also its certificate and the hash of its web
+password); `id_ed25519`, `known_hosts` and `web-password` beside it are for this machine alone. Prints and logs nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from typing import Final
 from builder.adapters.files import cannot, make_folder, write_atomic
 from builder.adapters.gitidentity import render_git_identity
 from builder.errors import ConfigError, HostError
-from builder.model import Keys, Secret
+from builder.model import Exposure, Keys, Secret
 
 PASSWORD_LENGTH: Final = 8  # VncAuth is DES with a key of 8 characters and ignores the rest
 # 55 characters that nobody mistakes for another one: 8 of them are 46 bits.
 ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRTUVWXYZ"
+WEB_PASSWORD_LENGTH: Final = 20  # 115 bits: long enough that its hash needs no salt and no slowness
 KEY_TYPES: Final = frozenset(
     {
         "ssh-ed25519",
@@ -38,6 +39,10 @@ KEY_TYPES: Final = frozenset(
 )
 MAX_KEY_FILE: Final = 16_384
 PASSWORD: Final = "vnc-password"  # noqa: S105  a file name
+WEB_PASSWORD: Final = "web-password"  # noqa: S105  a file name
+WEB_HASH: Final = "web-password.sha256"
+TLS: Final = "tls.pem"
+AUTHORITY: Final = "authority"
 HOST_KEY: Final = "ssh_host_ed25519_key"
 AUTHORIZED: Final = "authorized_keys"
 IDENTITY: Final = "id_ed25519"
@@ -94,12 +99,59 @@ class KeyStore:
         else:
             (hidden / GIT).unlink(missing_ok=True)
         _give(hidden, reader)
+        web = _read_private(folder / WEB_PASSWORD)
+        ca = self._authority / "ca.pem"
         return Keys(
             folder=str(hidden),
             password=password,
             identity=None if identity is None else str(identity),
             known_hosts=str(folder / KNOWN_HOSTS),
+            web_password=Secret(web.decode("ascii", "replace").strip()) if web else None,
+            authority=str(ca) if ca.is_file() else None,
         )
+
+    def ensure_web(self, project: str, workspace: Path, exposure: Exposure | None, addresses: Sequence[str]) -> bool:
+        """What the web desktop needs to be exposed: a password, a certificate; whether one of them is new.
+
+        `addresses` of this machine go into a certificate of our own. What a workstation needs no more is removed.
+        Raises ConfigError for a given certificate that will not do.
+        """
+        folder = self.folder(project, workspace)
+        hidden = folder / "secrets"
+        if exposure is None:
+            for path in (folder / WEB_PASSWORD, hidden / WEB_HASH, hidden / TLS):
+                path.unlink(missing_ok=True)
+            return False
+        from builder.adapters import certificates
+
+        for path in (self._state / "devbox", folder, self._authority):
+            _private_folder(path)
+        _private_folder(hidden, given_away=os.geteuid() == 0)
+        if exposure.certificate and exposure.key:
+            given = Path(exposure.certificate), Path(exposure.key)
+            renewed = certificates.copy_given(*given, hidden / TLS, exposure.names)
+        else:
+            renewed = certificates.ensure_own(self._authority, hidden / TLS, (*exposure.names, *addresses))
+        known = _read_private(folder / WEB_PASSWORD)
+        if known and _read_private(hidden / WEB_HASH) == _hash_line(known):
+            return renewed
+        _new_web_password(folder, hidden)
+        return True
+
+    def rotate_web_password(self, project: str, workspace: Path) -> Secret:
+        """A new web password in place of the old one; the web desktop takes it over when it starts."""
+        folder = self.folder(project, workspace)
+        if not (folder / WEB_PASSWORD).is_file():
+            hint = "`expose: true` in devbox.yaml and `devbox up` make one"
+            raise HostError("this workstation is not exposed, so its web desktop has no password", hint=hint)
+        secret = _new_web_password(folder, folder / "secrets")
+        _give(folder / "secrets", None)
+        return secret
+
+    @property
+    def _authority(self) -> Path:
+        """Of the person, for all workstations. No workstation's folder has such a name: they end with a hash."""
+        return self._state / "devbox" / AUTHORITY
 
     def rotate_password(self, project: str, workspace: Path) -> Secret:
         """A new VNC password in place of the old one; a running workstation sees it through its mount."""
@@ -194,6 +246,18 @@ def _new_password(path: Path) -> Secret:
     text = "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
     _write_private(path, f"{text}\n")
     return Secret(text)
+
+
+def _new_web_password(folder: Path, hidden: Path) -> Secret:
+    """The password stays on this machine; the workstation gets its hash, from which nobody finds it."""
+    text = "".join(secrets.choice(ALPHABET) for _ in range(WEB_PASSWORD_LENGTH))
+    _write_private(folder / WEB_PASSWORD, f"{text}\n")
+    _write_private(hidden / WEB_HASH, _hash_line(text.encode()).decode())
+    return Secret(text)
+
+
+def _hash_line(password: bytes) -> bytes:
+    return hashlib.sha256(password.strip()).hexdigest().encode() + b"\n"
 
 
 def _ensure_pair(private: Path, *, comment: str) -> str:

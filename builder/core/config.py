@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
+from builder.core.exposure import Expose
 from builder.core.fields import (
     Address,
     AptPackages,
@@ -287,6 +288,7 @@ class Config(Section):
     desktop: Desktop = Desktop()
     ports: Ports = Ports()
     bind: Address = "127.0.0.1"
+    expose: Expose = Expose(enabled=False)
     environment: dict[FreeName, FreeText] = Field(default_factory=dict, max_length=500)
     mounts: tuple[MountChoice, ...] = Field(default=(), max_length=50)
     resources: Resources = Resources()

@@ -15,5 +15,6 @@ class HostFacts:
     uid: int
     gid: int
     arch: str  # as Debian names it: amd64, arm64
+    hostname: str | None = None  # of this machine, where it is one that others could use
     timezone: str | None = None  # Area/City, where the host knows it
     cpus: int | None = None  # where the host tells

@@ -52,8 +52,20 @@ def _loopback(address: str) -> str:
     except ValueError:
         raise wrong(f"{shown(address)} is not an IP address", "for example 127.0.0.1") from None
     if not known.is_loopback:
-        hint = "only loopback addresses such as 127.0.0.1 are supported: VNC would be open to the network"
+        hint = "`bind` keeps everything on this machine; `expose: true` lets others in, with TLS and a login"
         raise wrong(f"{shown(address)} is not a loopback address", hint)
+    return address
+
+
+def _any_address(address: str) -> str:
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        raise wrong(
+            f"{shown(address)} is not an IP address", "for example 0.0.0.0, every address of this machine"
+        ) from None
+    if known.is_multicast:
+        raise wrong(f"{shown(address)} is a multicast address", "take one that this machine has, or 0.0.0.0 for all")
     return address
 
 
@@ -153,6 +165,18 @@ Geometry = Annotated[
     str, Text("a screen size", r"[1-9][0-9]{2,4}x[1-9][0-9]{2,4}", 11, "1920x1080"), AfterValidator(_geometry)
 ]
 Address = Annotated[str, Text("an address", r"[0-9a-fA-F.:]+|[a-z.]+", 45, "127.0.0.1"), AfterValidator(_loopback)]
+AnyAddress = Annotated[
+    str, Text("an address", r"[0-9a-fA-F.:]+|[a-z.]+", 45, "0.0.0.0"), AfterValidator(_any_address)  # noqa: S104
+]
+HostName = Annotated[
+    str,
+    Text(
+        "a host name in small letters",
+        r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){0,8}[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?",
+        253,
+        "box.example.org",
+    ),
+]
 _Size = Text("a size", r"[0-9]{1,15}(?:\.[0-9]{1,3})?[bkmgtBKMGT]?", 20, "512m or 4g")
 Memory = Annotated[str, _Size, _size("256m", "64t")]
 SharedMemory = Annotated[str, _Size, _size("16m", "1t")]

@@ -8,6 +8,7 @@ LABEL_PREFIX: Final = "dev.devbox."
 LABEL_PLAN: Final = "dev.devbox.plan"  # what the image was made of
 LABEL_SPEC: Final = "dev.devbox.spec"  # what the container was made of; another one means a new container
 LABEL_REQUESTED_BASE: Final = "dev.devbox.requested-base"
+LABEL_EXPOSED: Final = "dev.devbox.exposed"  # as JSON: under which name, and the authority to trust; only where it is
 LABEL_SUBSTITUTIONS: Final = "dev.devbox.substitutions"
 LABEL_WORKSPACE: Final = "dev.devbox.workspace"  # the folder it belongs to
 LABEL_EXPORT: Final = "dev.devbox.export"  # a container that is never started: a look into its image

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from builder.core.fields import size_in_bytes
-from builder.model import Level, Mount, PortRequest, ResolvedTool, Runtime
+from builder.model import Exposure, Level, Mount, PortRequest, ResolvedTool, Runtime
 
 if TYPE_CHECKING:
     from builder.core.config import Config
@@ -60,6 +60,7 @@ def resolve_runtime(
 ) -> Runtime:
     """Fill in Runtime; what is wrong is added to `problems`."""
     uid, gid = _ids(config, facts)
+    exposure = _exposure(config, facts, tools, problems)
     limits = config.resources
     level = Level(config.security.level)
     if level is Level.LOCKED and facts.uid not in (0, uid):
@@ -71,7 +72,7 @@ def resolve_runtime(
         user=config.user.name,
         uid=uid,
         gid=gid,
-        environment=_environment(config, uid, gid, tools),
+        environment=_environment(config, uid, gid, tools) | _web_environment(exposure),
         ports=_ports(config, tools, problems),
         bind=config.bind,
         mounts=_mounts(config, facts, problems),
@@ -82,6 +83,7 @@ def resolve_runtime(
         authorized_keys=config.ssh.authorized_keys or (),
         level=level,
         closed=("ssh",) if _without_sshd(config) else (),
+        exposure=exposure,
     )
 
 
@@ -112,7 +114,7 @@ def _without_sshd(config: Config) -> bool:
     return config.security.level == Level.LOCKED.value and not config.ports.ssh.published
 
 
-def _environment(config: Config, uid: int, gid: int, tools: Sequence[ResolvedTool]) -> Mapping[str, str]:
+def _environment(config: Config, uid: int, gid: int, tools: Sequence[ResolvedTool]) -> dict[str, str]:
     values = dict(config.environment)
     values |= {"DEVBOX_UID": str(uid), "DEVBOX_GID": str(gid), "TZ": config.timezone, "LANG": config.locale}
     values["ZSH_THEME"] = config.shell.theme
@@ -127,6 +129,33 @@ def _environment(config: Config, uid: int, gid: int, tools: Sequence[ResolvedToo
             "DEVBOX_OPENGL": "1" if desktop.opengl else "0",
         }
     return dict(sorted(values.items()))
+
+
+def _exposure(
+    config: Config, facts: HostFacts, tools: Iterable[ResolvedTool], problems: list[Problem]
+) -> Exposure | None:
+    asked = config.expose
+    if not asked.enabled:
+        return None
+    if not (config.ports.web.published and any("web" in tool.ports for tool in tools)):
+        message = "there is no web desktop to expose"
+        hint = "a desktop profile with `ports.web` has one; SSH to a headless one goes through a tunnel of your own"
+        problems.append(config.source.problem(("expose",), message, hint=hint, of_key=True))
+    return Exposure(
+        address=asked.address,
+        name=next(iter(asked.names), None),
+        names=asked.names or ((facts.hostname,) if facts.hostname else ()),
+        ssh=asked.ssh,
+        certificate=expand_path(asked.certificate, facts) if asked.certificate else None,
+        key=expand_path(asked.key, facts) if asked.key else None,
+    )
+
+
+def _web_environment(exposure: Exposure | None) -> dict[str, str]:
+    if exposure is None:
+        return {}
+    names = {"DEVBOX_WEB_NAMES": " ".join(exposure.names)} if exposure.names else {}
+    return {"DEVBOX_EXPOSED": "1", **names}
 
 
 # ------------------------------------------------------------------------------------------------------ ports

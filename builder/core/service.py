@@ -12,7 +12,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from builder.core.canonical import canonical_json, content_id
-from builder.core.labels import LABEL_PLAN, LABEL_REQUESTED_BASE, LABEL_SPEC, LABEL_SUBSTITUTIONS, LABEL_WORKSPACE
+from builder.core.labels import (
+    LABEL_EXPOSED,
+    LABEL_PLAN,
+    LABEL_REQUESTED_BASE,
+    LABEL_SPEC,
+    LABEL_SUBSTITUTIONS,
+    LABEL_WORKSPACE,
+)
 from builder.model import HealthSpec, Level, Plan, PublishedPort, Runtime, ServiceSpec, VolumeSpec
 
 
@@ -58,6 +65,7 @@ class Site:
     workspace: str
     secrets_dir: str
     ports: Mapping[str, int]  # name -> host port
+    authority: str | None = None  # certificate of the authority that signs for exposed workstations
 
 
 def make_service(plan: Plan, runtime: Runtime, site: Site, static: str) -> ServiceSpec:
@@ -94,7 +102,7 @@ def make_service(plan: Plan, runtime: Runtime, site: Site, static: str) -> Servi
         health=HealthSpec(**fixed.health.model_dump()),
         user=f"{runtime.uid}:{runtime.gid}" if level.as_user else None,
     )
-    return replace(spec, labels=_labels(spec, plan, site))
+    return replace(spec, labels={**_labels(spec, plan, site), **_exposed_label(runtime, site)})
 
 
 def _labels(spec: ServiceSpec, plan: Plan, site: Site) -> Mapping[str, str]:
@@ -112,8 +120,18 @@ def _labels(spec: ServiceSpec, plan: Plan, site: Site) -> Mapping[str, str]:
     }
 
 
+def _exposed_label(runtime: Runtime, site: Site) -> Mapping[str, str]:
+    """For `status`, which reads no config: how to call it, and what to trust."""
+    if runtime.exposure is None:
+        return {}
+    trust = site.authority or "" if runtime.exposure.certificate is None else ""
+    return {LABEL_EXPOSED: canonical_json({"name": runtime.exposure.name or "", "trust": trust})}
+
+
 def _publish(runtime: Runtime, site: Site) -> tuple[PublishedPort, ...]:
     return tuple(
-        PublishedPort(name=port.name, container=port.container, host=site.ports[port.name], bind=runtime.bind)
+        PublishedPort(
+            name=port.name, container=port.container, host=site.ports[port.name], bind=runtime.bind_of(port.name)
+        )
         for port in sorted(runtime.ports, key=lambda port: port.container)
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from builder.errors import ConfigError, HostError, NotReadyError
 from builder.tasks.lifecycle import find_running, find_workstation
 from builder.tasks.status import DOORS, make_endpoints
+from builder.tasks.up import restart_web, wait_ready
 
 if TYPE_CHECKING:
     from builder.model import Keys, Secret
@@ -57,19 +58,33 @@ def _services(context: Context, container: ContainerView) -> list[str]:
 
 def find_endpoint(context: Context, project: str, door: str) -> str:
     """The address of `door` (vnc, web, ssh, dev) on this machine."""
-    endpoints = make_endpoints(find_running(context, project).ports)
+    endpoints = make_endpoints(find_running(context, project))
     if door not in endpoints:
         raise ConfigError(f"this workstation has no {door}", hint=f"it has {', '.join(sorted(endpoints)) or 'nothing'}")
     return endpoints[door]
 
 
-def find_host_port(context: Context, project: str, door: str) -> int:
-    """The port on this machine that leads to `door` (vnc, web or ssh)."""
+def find_place(context: Context, project: str, door: str) -> tuple[str, int]:
+    """Address and port on this machine that lead to `door` (vnc, web or ssh)."""
     container = find_running(context, project)
     inside = next((port for port, name in DOORS.items() if name == door), 0)
     if inside not in container.ports:
         raise HostError(f"{container.name} publishes no port for {door}", hint=f"set ports.{door} in devbox.yaml")
-    return container.ports[inside]
+    return container.address(inside), container.ports[inside]
+
+
+def find_password(keys: Keys, door: str) -> Secret:
+    """The password that opens `door` (vnc or web)."""
+    if door == "vnc":
+        return keys.password
+    if door != "web":
+        raise ConfigError(f"{door} has no password", hint="vnc and an exposed web desktop have one")
+    if keys.web_password is None:
+        raise ConfigError(
+            "this workstation is not exposed: its web desktop takes the VNC password",
+            hint="`devbox password` prints that; `expose: true` in devbox.yaml lets other machines in",
+        )
+    return keys.web_password
 
 
 def renew_password(context: Context, project: str) -> Secret:
@@ -88,19 +103,38 @@ def renew_password(context: Context, project: str) -> Secret:
         return secret
 
 
+def renew_web_password(context: Context, project: str) -> Secret:
+    """Make a new web password. The web door starts anew for it, and with that every session there ends."""
+    with context.workspace.lock("password"):
+        secret = context.keys.rotate_web_password(project, context.workspace.root)
+        container = context.engine().find_container(project)
+        if container is not None and container.state == "running":
+            restart_web(context, container)
+            wait_ready(context, container.name, aloud=False)
+        return secret
+
+
 def ssh_command(
-    keys: Keys, user: str, port: int, *, forward_agent: bool = False, command: Sequence[str] = ()
+    keys: Keys, user: str, place: tuple[str, int], *, forward_agent: bool = False, command: Sequence[str] = ()
 ) -> list[str]:
     """The OpenSSH command that logs in, or runs `command` there, whatever the person's own settings say."""
     settings = {**_ssh_settings(keys), "ForwardAgent": "yes" if forward_agent else "no"}
     identity = ["-i", keys.identity] if keys.identity else []
     words = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
-    return ["ssh", "-p", str(port), *identity, *words, f"{user}@127.0.0.1", *([shlex.join(command)] if command else [])]
+    return [
+        "ssh",
+        "-p",
+        str(place[1]),
+        *identity,
+        *words,
+        f"{user}@{place[0]}",
+        *([shlex.join(command)] if command else []),
+    ]
 
 
-def render_ssh_config(keys: Keys, project: str, user: str, port: int) -> str:
+def render_ssh_config(keys: Keys, project: str, user: str, place: tuple[str, int]) -> str:
     """A section for ~/.ssh/config, with which any program that speaks SSH finds the workstation by its name."""
-    settings = {"HostName": "127.0.0.1", "Port": str(port), "User": user}
+    settings = {"HostName": place[0], "Port": str(place[1]), "User": user}
     settings |= {"IdentityFile": keys.identity} if keys.identity else {}
     lines = [f"    {name} {_ssh_word(value)}" for name, value in {**settings, **_ssh_settings(keys)}.items()]
     return "\n".join([f"Host {project}", *lines])

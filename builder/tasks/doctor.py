@@ -109,7 +109,7 @@ def _ports(context: Context, request: Request) -> Iterator[Finding]:
         container = None
     ours = set(container.ports.values()) if container else set()
     for port in runtime.ports:
-        if port.host in ours or context.ports.is_free(runtime.bind, port.host):
+        if port.host in ours or context.ports.is_free(runtime.bind_of(port.name), port.host):
             continue
         holder = context.ports.holder(port.host) or "another program"
         yield Finding(

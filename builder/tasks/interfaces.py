@@ -19,6 +19,7 @@ from builder.model import (
     EngineVersion,
     Event,
     ExecResult,
+    Exposure,
     ImageFile,
     Keys,
     PythonSource,
@@ -112,6 +113,10 @@ class KeyStore(Protocol):
         self, project: str, workspace: Path, authorized: Sequence[str], *, reader: tuple[int, int] | None = None
     ) -> Keys: ...
     def rotate_password(self, project: str, workspace: Path) -> Secret: ...
+    def ensure_web(
+        self, project: str, workspace: Path, exposure: Exposure | None, addresses: Sequence[str]
+    ) -> bool: ...
+    def rotate_web_password(self, project: str, workspace: Path) -> Secret: ...
 
 
 class HostPorts(Protocol):
@@ -138,4 +143,5 @@ class Context:
     ports: HostPorts
     clock: Clock
     report: Report
+    addresses: Callable[[], Sequence[str]]  # of this machine, for a certificate
     stop: Callable[[], None]  # tells work in other threads to end

@@ -212,8 +212,17 @@ def say_substitutions(context: Context, substitutions: tuple[Substitution, ...])
         context.report(Note(text=str(item), level="warning"))
 
 
+def ensure_keys(context: Context, runtime: Runtime) -> tuple[Keys, bool]:
+    """The secrets of a workstation, and whether those of its web door are new. Raises ConfigError for a given
+    certificate that will not do."""
+    root = context.workspace.root
+    renewed = context.keys.ensure_web(runtime.project, root, runtime.exposure, context.addresses())
+    keys = context.keys.ensure(runtime.project, root, runtime.authorized_keys, reader=runtime.reader)
+    return keys, renewed
+
+
 def make_spec(context: Context, prepared: Prepared, keys: Keys, ports: dict[str, int]) -> ServiceSpec:
-    site = Site(workspace=str(context.workspace.root), secrets_dir=keys.folder, ports=ports)
+    site = Site(workspace=str(context.workspace.root), secrets_dir=keys.folder, ports=ports, authority=keys.authority)
     return make_service(prepared.plan, prepared.resolved.runtime, site, context.assets.service)
 
 
@@ -230,7 +239,7 @@ def choose_ports(context: Context, runtime: Runtime, state: State, held: set[int
     for port in runtime.ports:
         remembered = state.ports.get(remember_as(port), port.host)
         first = port.host if port.pinned else remembered
-        chosen[port.name] = _free_port(context, port, runtime.bind, first, held, set(chosen.values()))
+        chosen[port.name] = _free_port(context, port, runtime.bind_of(port.name), first, held, set(chosen.values()))
     return chosen
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder.tasks.prepare import choose_ports, make_spec, prepare, read_request, render_service, say_substitutions
+from builder.tasks.prepare import (
+    choose_ports,
+    ensure_keys,
+    make_spec,
+    prepare,
+    read_request,
+    render_service,
+    say_substitutions,
+)
 
 if TYPE_CHECKING:
     from builder.tasks.interfaces import Context
@@ -17,9 +25,7 @@ def render_workspace(context: Context, *, ask: bool, again: bool) -> list[str]:
         prepared = prepare(context, ask=ask, again=again)
         say_substitutions(context, prepared.plan.substitutions)
         runtime = prepared.resolved.runtime
-        keys = context.keys.ensure(
-            runtime.project, context.workspace.root, runtime.authorized_keys, reader=runtime.reader
-        )
+        keys, _ = ensure_keys(context, runtime)
         state = context.workspace.load_state()
         ports = choose_ports(context, runtime, state, held=set(state.ports.values()))
         spec = make_spec(context, prepared, keys, ports)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from builder.core.labels import LABEL_PREFIX, LABEL_WORKSPACE
+from builder.core.labels import LABEL_EXPOSED, LABEL_PREFIX, LABEL_WORKSPACE
 from builder.tasks.owner import refuse_other_folder
 
 if TYPE_CHECKING:
@@ -22,12 +22,13 @@ READY_FILE: Final = "/run/devbox/ready.json"
 EMPTY_PHASES: Final[Mapping[str, float]] = MappingProxyType({})
 # Ports inside the workstation, by the name of the door; a published port of another number is a dev server.
 DOORS: Final[Mapping[int, str]] = {5901: "vnc", 6080: "web", 2222: "ssh"}
-WAYS: Final[Mapping[str, str]] = {
+WAYS: Final = {
     "web": "devbox open",
     "vnc": "devbox open vnc, devbox password",
     "ssh": "devbox shell",
     "dev": "your dev server",
 }
+EXPOSED_WAYS: Final = {"web": "devbox open, devbox password web"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ class Status:
     endpoints: Mapping[str, str]
     ready: Mapping[str, float]
     workspace: str
+    trust: str = ""  # certificate of the authority that browsers have to trust, where the web desktop is exposed
 
 
 def read_status(context: Context, project: str) -> Status:
@@ -66,6 +68,7 @@ def list_statuses(context: Context) -> tuple[Status, ...]:
 
 def describe_container(container: ContainerView, ready: Mapping[str, float] = EMPTY_PHASES) -> Status:
     labels = container.labels
+    exposed: Mapping[str, str] | None = json.loads(labels.get(LABEL_EXPOSED, "null"))
     return Status(
         name=labels.get("com.docker.compose.project", container.name),
         state=container.state,
@@ -74,27 +77,38 @@ def describe_container(container: ContainerView, ready: Mapping[str, float] = EM
         base=labels.get(f"{LABEL_PREFIX}base", ""),
         requested_base=labels.get(f"{LABEL_PREFIX}requested-base", ""),
         substitutions=tuple(json.loads(labels.get(f"{LABEL_PREFIX}substitutions", "[]"))),
-        endpoints=make_endpoints(container.ports),
+        endpoints=make_endpoints(container),
         ready=ready,
         workspace=labels.get(LABEL_WORKSPACE, ""),
+        trust=exposed.get("trust", "") if exposed else "",
     )
 
 
-def make_endpoints(ports: Mapping[int, int]) -> dict[str, str]:
-    """Addresses on this machine for `ports` (inside -> host). The dev servers are `dev`, `dev-<port>` ..."""
+def make_endpoints(container: ContainerView) -> dict[str, str]:
+    """Addresses for its published ports. The dev servers are `dev`, `dev-<port>` ..."""
+    exposed: Mapping[str, str] | None = json.loads(container.labels.get(LABEL_EXPOSED, "null"))
     endpoints: dict[str, str] = {}
-    for inside, host in sorted(ports.items()):
+    for inside, host in sorted(container.ports.items()):
+        place = make_place(container.address(inside), host)
         match DOORS.get(inside):
             case "vnc":
-                endpoints["vnc"] = f"127.0.0.1:{host}"
+                endpoints["vnc"] = place
+            case "web" if exposed is not None:
+                endpoints["web"] = f"https://{exposed.get('name') or make_place(container.address(inside))}:{host}/"
             case "web":
-                endpoints["web"] = f"http://127.0.0.1:{host}/"
+                endpoints["web"] = f"http://{place}/"
             case "ssh":
-                endpoints["ssh"] = f"ssh://127.0.0.1:{host}"
+                endpoints["ssh"] = f"ssh://{place}"
             case _:
                 name = "dev" if "dev" not in endpoints else f"dev-{inside}"
-                endpoints[name] = f"http://127.0.0.1:{host}/"
+                endpoints[name] = f"http://{place}/"
     return endpoints
+
+
+def make_place(address: str, port: int | None = None) -> str:
+    """address:port as URLs have it."""
+    host = f"[{address}]" if ":" in address else address
+    return host if port is None else f"{host}:{port}"
 
 
 def _read_phases(context: Context, container: ContainerView) -> dict[str, float]:
@@ -124,12 +138,14 @@ def describe_state(status: Status) -> str:
 
 def describe_summary(status: Status) -> str:
     """An empty line, then how to get in, and what it is made of."""
+    ways = WAYS | EXPOSED_WAYS if status.endpoints.get("web", "").startswith("https:") else WAYS
     lines = [
         "",
         *(
-            f"  {name:<8}  {address:<32}  {WAYS.get(name.partition('-')[0], '')}".rstrip()
+            f"  {name:<8}  {address:<32}  {ways.get(name.partition('-')[0], '')}".rstrip()
             for name, address in status.endpoints.items()
         ),
+        *([f"  {'trust':<8}  {status.trust}  (in each browser, once)"] if status.trust else []),
         f"  {'image':<8}  {status.image}",
         *(
             f"  {'instead':<8}  {item['what']}: {item['got']} in place of {item['wanted']} ({item['reason']})"

@@ -19,6 +19,7 @@ from builder.tasks.owner import refuse_other_folder
 from builder.tasks.prepare import (
     Prepared,
     choose_ports,
+    ensure_keys,
     make_spec,
     prepare,
     read_request,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from builder.views import ContainerView, ImageView
 
 PROBE: Final = "/usr/lib/devbox/probe"
+WEB_SERVICE: Final = "/run/service/web"
 READY_DEADLINE_S: Final = 120
 ENDS_S: Final = 15
 LOG_TAIL: Final = 15
@@ -61,8 +63,7 @@ def bring_up(context: Context, *, fingerprint: str, again: bool = False, recreat
         container = engine.find_container(project)
         if container is not None:
             refuse_other_folder(context, container)
-        runtime = prepared.resolved.runtime
-        keys = context.keys.ensure(project, context.workspace.root, runtime.authorized_keys, reader=runtime.reader)
+        keys, renewed = ensure_keys(context, prepared.resolved.runtime)
         spec = _make_spec(context, prepared, keys, container)
         context.workspace.write_tree({**prepared.image_tree, **render_service(context, spec)})
         say_substitutions(context, prepared.plan.substitutions)
@@ -79,9 +80,23 @@ def bring_up(context: Context, *, fingerprint: str, again: bool = False, recreat
             build_image(context, prepared, previous=_image_of(engine, container))
             spec = _start(context, prepared, keys, spec, container, recreate=recreate)
             outcome = replace(outcome, spec=spec)
+        elif renewed and container is not None:
+            restart_web(context, container)
         phases = wait_ready(context, spec.container_name, aloud=outcome.changed)
         _remember(context, spec, fingerprint)
         return replace(outcome, phases=phases)
+
+
+def restart_web(context: Context, container: ContainerView) -> None:
+    """Let the web door start anew, with the secrets that are there now. Its sessions end."""
+    context.report(Note(text="the web desktop starts anew, with its new certificate or password"))
+    result = context.engine().run(container.id, ["s6-svc", "-r", WEB_SERVICE])
+    if result.code != 0:
+        raise NotReadyError(
+            "the web desktop did not start anew",
+            detail=result.stderr.decode(errors="replace"),
+            hint="`devbox stop` and `devbox start` make it read its secrets",
+        )
 
 
 def is_current(container: ContainerView | None, spec: ServiceSpec) -> bool:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import socket
 import struct
 import threading
 from collections.abc import Iterator
-from importlib.machinery import SourceFileLoader
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "images/rootfs/web/usr/lib/devbox/web"
+from tests.catalogue.webdoor import load_webdoor, loopback_pair
+
 MASK = b"\x01\x02\x03\x04"
 BINARY, CLOSE, PING, PONG = 2, 8, 9, 10
 NORMAL = struct.pack(">H", 1000)
@@ -23,18 +21,14 @@ PATIENCE = 10  # seconds
 
 @pytest.fixture(scope="module")
 def web() -> ModuleType:
-    loader = SourceFileLoader("devbox_web", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("devbox_web", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return load_webdoor("websocket")
 
 
 class Bridge:
     """A bridge between two pairs of sockets: `browser` and `vnc` are the far ends."""
 
-    def __init__(self, web: ModuleType) -> None:
+    def __init__(self, web: ModuleType, throttle: object = None) -> None:
+        self._guesses = web.Guesses(throttle or load_webdoor("rules").Throttle(), "somebody")
         self.browser, client = socket.socketpair()
         self.vnc, server = loopback_pair()
         for end in (self.browser, self.vnc):
@@ -46,7 +40,7 @@ class Bridge:
     def _run(self) -> None:
         # As `handle` does: these are the ordinary end of a connection.
         with self._client, self._server, contextlib.suppress(self._web.Gone, OSError):
-            self._web.bridge(self._client, b"", self._server)
+            self._web.bridge(self._client, b"", self._server, self._guesses)
 
     def send(self, opcode: int, payload: bytes) -> None:
         """One masked frame of the browser, at most 125 bytes."""
@@ -70,13 +64,6 @@ class Bridge:
             one.close()
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
-
-
-def loopback_pair() -> tuple[socket.socket, socket.socket]:
-    """TCP, as the VNC server has: the bridge sets options that a pair of Unix sockets does not know."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        near = socket.create_connection(listener.getsockname(), PATIENCE)
-        return near, listener.accept()[0]
 
 
 @pytest.fixture
@@ -128,3 +115,72 @@ def test_browser_that_never_answers_the_close_is_let_go(web: ModuleType, monkeyp
     bridge.vnc.close()
     assert bridge.read_rest() == [CLOSE]
     bridge.end()
+
+
+# ------------------------------------------------------------------------------------------- guesses at the password
+
+VERSION, CHOICE, RESPONSE = b"RFB 003.008\n", b"\x02", bytes(16)
+ADMITTED = bytes(4) + bytes(300)  # a result, and more than a server says to who is not let in
+
+
+def take(peer: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (more := peer.recv(size - len(data))):
+        data += more
+    return data
+
+
+class Doorkeeper:
+    """A throttle that answers what the test wants, and remembers what it was asked and told."""
+
+    def __init__(self, wait: float) -> None:
+        self.wait = wait
+        self.seen: list[str] = []
+
+    def admit(self, who: str) -> float:
+        self.seen.append(f"admit {who}")
+        return self.wait
+
+    def passed(self, who: str) -> None:
+        self.seen.append(f"passed {who}")
+
+
+def test_a_guess_that_comes_too_early_does_not_reach_the_server_and_is_told_why(web: ModuleType) -> None:
+    bridge = Bridge(web, Doorkeeper(wait=3.0))
+    bridge.send(BINARY, VERSION)
+    bridge.send(BINARY, CHOICE)
+    assert take(bridge.vnc, 13) == VERSION + CHOICE
+    bridge.send(BINARY, RESPONSE)
+    opcode, told = bridge.read_frame()
+    assert (opcode, told[:4]) == (BINARY, struct.pack(">I", 1))
+    assert b"too many wrong passwords" in told
+    assert bridge.vnc.recv(16) == b""
+    assert bridge.read_frame() == (CLOSE, NORMAL)
+    bridge.send(CLOSE, NORMAL)
+    bridge.end()
+
+
+def test_a_guess_counts_once_and_is_forgiven_when_the_server_lets_it_in(web: ModuleType) -> None:
+    keeper = Doorkeeper(wait=0.0)
+    bridge = Bridge(web, keeper)
+    for part in (VERSION, CHOICE, RESPONSE, b"and what a viewer sends later"):
+        bridge.send(BINARY, part)
+    assert len(take(bridge.vnc, 58)) == 58
+    assert keeper.seen == ["admit somebody"]
+    bridge.vnc.sendall(ADMITTED)
+    take(bridge.browser, 308)
+    assert keeper.seen == ["admit somebody", "passed somebody"]
+    bridge.vnc.close()
+    bridge.send(CLOSE, NORMAL)
+    bridge.end()
+
+
+def test_who_only_looks_at_the_banner_guesses_nothing(web: ModuleType) -> None:
+    """The health check, and a page that waits for its person to type."""
+    keeper = Doorkeeper(wait=0.0)
+    bridge = Bridge(web, keeper)
+    bridge.vnc.sendall(VERSION)
+    assert bridge.read_frame() == (BINARY, VERSION)
+    bridge.send(CLOSE, NORMAL)
+    bridge.end()
+    assert keeper.seen == []

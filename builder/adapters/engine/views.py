@@ -55,6 +55,7 @@ def container_view(raw: Json) -> ContainerView:
         image_id=raw["ImageID"],
         labels=dict(raw.get("Labels") or {}),
         ports=published_ports(raw.get("Ports") or ()),
+        addresses=published_addresses(raw.get("Ports") or ()),
         created=datetime.fromtimestamp(raw["Created"], timezone.utc).isoformat(),
         exit_code=_exit_code(status),
     )
@@ -79,6 +80,10 @@ def _exit_code(status: str) -> int:
 
 def published_ports(ports: Sequence[Json]) -> dict[int, int]:
     return {port["PrivatePort"]: port["PublicPort"] for port in ports if port.get("PublicPort")}
+
+
+def published_addresses(ports: Sequence[Json]) -> dict[int, str]:
+    return {port["PrivatePort"]: str(port["IP"]) for port in ports if port.get("PublicPort") and port.get("IP")}
 
 
 def image_view(raw: Json) -> ImageView:

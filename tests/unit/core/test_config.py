@@ -33,6 +33,7 @@ framework: {git: "git@example.org:team/tools.git", rev: v1.2.0, checks: [{name: 
 desktop: {server: tightvnc, geometry: 2560x1440, depth: 16, dpi: 120, opengl: true}
 ports: {vnc: 6901, web: {host: 7080, pinned: true}, ssh: false, dev: [3000, "8080:5173", {host: 9000, container: 9001}]}
 bind: 127.0.0.2
+expose: {address: 192.0.2.7, names: [box.example, box], certificate: ./cert.pem, key: ~/key.pem, ssh: true}
 environment: {A: NO, B: 010, C: 22:22, D: true, E: "", F: "${HOME} {{ x }} $(id)"}
 mounts: [{source: ~/data, target: /srv/data, read_only: true}]
 resources: {memory: 4g, cpus: 1.5, shm: 1g, pids: 512}

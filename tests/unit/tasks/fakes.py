@@ -21,6 +21,7 @@ from builder.model import (
     EngineVersion,
     Event,
     ExecResult,
+    Exposure,
     ImageFile,
     Keys,
     LogLine,
@@ -291,11 +292,20 @@ class FakeWorkspace:
 class FakeKeys:
     def __init__(self) -> None:
         self.password = Secret("first")
+        self.exposure: Exposure | None = None
+        self.web_is_new = False
 
     def ensure(
         self, project: str, workspace: Path, authorized: Sequence[str], *, reader: tuple[int, int] | None = None
     ) -> Keys:
         return Keys(folder="/state/secrets", password=self.password, identity="/state/id", known_hosts="/state/known")
+
+    def ensure_web(self, project: str, workspace: Path, exposure: Exposure | None, addresses: Sequence[str]) -> bool:
+        self.exposure = exposure
+        return self.web_is_new
+
+    def rotate_web_password(self, project: str, workspace: Path) -> Secret:
+        return Secret("second of the web")
 
     def rotate_password(self, project: str, workspace: Path) -> Secret:
         self.password = Secret("second")
@@ -351,6 +361,7 @@ class World:
             ports=self.ports,
             clock=FakeClock(),
             report=self.events.append,
+            addresses=lambda: ("192.0.2.7",),
             stop=lambda: self.stopped.append(True),
         )
 

@@ -13,7 +13,7 @@ KEYS = Keys(folder="/s/secrets", password=Secret("x"), identity="/s/id_ed25519",
 
 
 def test_command_trusts_the_pinned_key_alone_whatever_the_persons_settings_say() -> None:
-    words = ssh_command(KEYS, "dev", 2222)
+    words = ssh_command(KEYS, "dev", ("127.0.0.1", 2222))
     assert words[:5] == ["ssh", "-p", "2222", "-i", "/s/id_ed25519"]
     assert words[-1] == "dev@127.0.0.1"
     for setting in (
@@ -24,7 +24,7 @@ def test_command_trusts_the_pinned_key_alone_whatever_the_persons_settings_say()
 
 
 def test_an_agent_is_forwarded_when_told_and_the_persons_own_keys_are_offered() -> None:
-    words = ssh_command(replace(KEYS, identity=None), "dev", 2222, forward_agent=True)
+    words = ssh_command(replace(KEYS, identity=None), "dev", ("127.0.0.1", 2222), forward_agent=True)
     assert "ForwardAgent=yes" in words
     assert "ForwardAgent=no" not in words
     assert "-i" not in words
@@ -33,13 +33,13 @@ def test_an_agent_is_forwarded_when_told_and_the_persons_own_keys_are_offered() 
 
 def test_the_words_of_a_command_arrive_as_they_are() -> None:
     assert (
-        ssh_command(KEYS, "dev", 2222, command=["sh", "-c", "echo $HOME 'x'"])[-1]
+        ssh_command(KEYS, "dev", ("127.0.0.1", 2222), command=["sh", "-c", "echo $HOME 'x'"])[-1]
         == """sh -c 'echo $HOME '"'"'x'"'"''"""
     )
 
 
 def test_section_is_read_by_openssh_as_it_is_meant(tmp_path: Path) -> None:
-    (tmp_path / "config").write_text(render_ssh_config(KEYS, "my-app", "dev", 2299) + "\n")
+    (tmp_path / "config").write_text(render_ssh_config(KEYS, "my-app", "dev", ("127.0.0.1", 2299)) + "\n")
     asked = ["ssh", "-F", str(tmp_path / "config"), "-G", "my-app"]
     told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()
     for line in (

@@ -9,10 +9,10 @@ import pytest
 
 from builder.errors import ConfigError, EngineError, HostError, NotReadyError
 from builder.model import ExecResult
-from builder.tasks.access import find_endpoint, find_host_port, read_logs, renew_password, run_inside
+from builder.tasks.access import find_endpoint, find_place, read_logs, renew_password, run_inside
 from builder.tasks.interfaces import Context
 from builder.tasks.lifecycle import start_workstation, stop_workstation, take_down
-from builder.tasks.status import list_statuses, make_endpoints, read_status
+from builder.tasks.status import describe_container, describe_summary, list_statuses, make_endpoints, read_status
 from tests.unit.tasks.fakes import FakeEngine, World, make_container
 
 PORTS = {5901: 5903, 6080: 6080, 2222: 2222, 3000: 3000, 5173: 8080}
@@ -113,8 +113,25 @@ def test_a_workstation_that_is_still_starting_has_no_phases() -> None:
     assert read_status(running(state="exited").context(), "my-app").ready == {}
 
 
+def test_an_exposed_workstation_says_under_which_address_and_what_to_trust() -> None:
+    label = {"dev.devbox.exposed": '{"name":"box.example","trust":"/state/ca.pem"}'}
+    everywhere = dict.fromkeys((5901, 2222), "127.0.0.1") | {6080: "0.0.0.0"}  # noqa: S104
+    status = describe_container(make_container(ports=PORTS, labels=label, addresses=everywhere))
+    assert (status.endpoints["web"], status.endpoints["vnc"]) == ("https://box.example:6080/", "127.0.0.1:5903")
+    assert status.trust == "/state/ca.pem"
+    assert "devbox password web" in describe_summary(status)
+    assert "/state/ca.pem" in describe_summary(status)
+
+
+def test_an_exposed_workstation_without_a_name_is_called_by_its_address() -> None:
+    label = {"dev.devbox.exposed": '{"name":"","trust":""}'}
+    for bound, shown in {"0.0.0.0": "127.0.0.1", "::": "[::1]", "127.0.0.2": "127.0.0.2"}.items():  # noqa: S104
+        container = make_container(ports={6080: 6081}, labels=label, addresses={6080: bound})
+        assert make_endpoints(container) == {"web": f"https://{shown}:6081/"}
+
+
 def test_endpoints_are_named_by_their_door() -> None:
-    assert make_endpoints(PORTS) == {
+    assert make_endpoints(make_container(ports=PORTS)) == {
         "ssh": "ssh://127.0.0.1:2222",
         "dev": "http://127.0.0.1:3000/",
         "dev-5173": "http://127.0.0.1:8080/",
@@ -166,8 +183,8 @@ def test_doors_that_are_not_there() -> None:
         find_endpoint(headless.context(), "my-app", "web")
     assert caught.value.hint == "it has ssh"
     with pytest.raises(HostError, match="publishes no port for vnc"):
-        find_host_port(headless.context(), "my-app", "vnc")
-    assert find_host_port(headless.context(), "my-app", "ssh") == 2222
+        find_place(headless.context(), "my-app", "vnc")
+    assert find_place(headless.context(), "my-app", "ssh") == ("127.0.0.1", 2222)
 
 
 def test_a_new_password_is_taken_over_at_once() -> None:

@@ -1,5 +1,6 @@
 // The page around noVNC: password, reconnecting, clipboard, full screen. The connection goes to where the page
-// came from and nowhere else; the password is held by this page only, never in the address or in storage.
+// came from and nowhere else, whatever the address says behind a "?"; the password is held by this page only, never in
+// the address or in storage. Behind a login the server tells it, and a person is asked once.
 import RFB from "./novnc/core/rfb.js";
 
 const $ = (id) => document.getElementById(id);
@@ -8,6 +9,7 @@ const LONGEST_PAUSE = 8000;
 
 let rfb = null;
 let password = null;
+let behindLogin = false;
 let refused = false;
 let pause = SHORTEST_PAUSE;
 
@@ -16,6 +18,31 @@ function address() {
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   url.search = url.hash = "";
   return url.href;
+}
+
+// Asks anew before each connection: a session may have ended, a password may be another one.
+async function start() {
+  try {
+    const answer = await fetch("session", { cache: "no-store" });
+    if (answer.status === 401) {
+      location.replace("login");
+      return;
+    }
+    const told = await answer.json();
+    behindLogin = told.login;
+    if (behindLogin) password = told.password;
+    $("logout").hidden = !behindLogin;
+  } catch {
+    tryAgain(); // the server is away
+    return;
+  }
+  connect();
+}
+
+function tryAgain() {
+  $("status").textContent = "The connection is lost. Trying again …";
+  setTimeout(start, pause);
+  pause = Math.min(pause * 2, LONGEST_PAUSE);
 }
 
 function connect() {
@@ -45,9 +72,7 @@ function disconnected() {
   $("tools").hidden = true;
   $("clipboard").hidden = true;
   if (refused || !$("login").hidden) return;
-  $("status").textContent = "The connection is lost. Trying again …";
-  setTimeout(connect, pause);
-  pause = Math.min(pause * 2, LONGEST_PAUSE);
+  tryAgain();
 }
 
 function credentialsRequired() {
@@ -56,6 +81,7 @@ function credentialsRequired() {
 }
 
 function securityFailure(event) {
+  if (behindLogin) return; // the end of the connection follows, and the next one gets the password of then
   refused = true;
   password = null;
   askForPassword(event.detail.reason ? `Refused: ${event.detail.reason}.` : "The password is wrong.");
@@ -113,4 +139,4 @@ $("full-button").addEventListener("click", () => {
   rfb?.focus();
 });
 
-connect();
+start();

@@ -1,0 +1,375 @@
+"""The web door of the image, in this process: who gets in, who does not, and what a browser is told to refuse."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from builder.adapters.certificates import ensure_own
+from tests.catalogue.webdoor import LIB, PATIENCE, connected, load_webdoor, loopback_pair
+
+PASSWORD = "correct horse"
+PAGES = LIB.parents[1] / "share/devbox/web"
+VNC_BANNER = b"RFB 003.008\n"
+UPGRADE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": "ZGV2Ym94LXByb2JlLTAwMQ==",
+    "Sec-WebSocket-Version": "13",
+}
+
+rules, server, login, tls = (load_webdoor(name) for name in ("rules", "server", "login", "tls"))
+
+
+class Client(http.client.HTTPConnection):
+    """HTTP over a socket that is there already."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__("localhost")
+        self.sock = connection
+
+    def connect(self) -> None:
+        raise AssertionError("the server closed the connection")
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Mapping[str, tuple[str, str]]:
+    novnc = tmp_path / "novnc"
+    novnc.mkdir()
+    (novnc / "rfb.js").write_text("export default class {}")
+    found: Mapping[str, tuple[str, str]] = load_webdoor("files").find_files(
+        (("", str(PAGES)), ("/novnc/core", str(novnc)))
+    )
+    return found
+
+
+@pytest.fixture
+def vnc_port() -> Iterator[int]:
+    """A VNC server that says its banner to the first who comes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            try:
+                while True:
+                    peer, _ = listener.accept()
+                    peer.sendall(VNC_BANNER)
+            except OSError:
+                return
+
+        threading.Thread(target=greet, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+Ask = Callable[..., http.client.HTTPResponse]
+
+
+@pytest.fixture
+def ask(listed: Mapping[str, tuple[str, str]], vnc_port: int) -> Iterator[Ask]:
+    """Ask the door that is open to this machine alone."""
+    door = server.Door(listed, vnc_port, ["box.example"])
+    with asking(lambda: connected(door)) as asked:
+        yield asked
+
+
+@contextmanager
+def asking(connect: Callable[[], object]) -> Iterator[Ask]:
+    with ExitStack() as stack:
+
+        def asked(
+            method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
+        ) -> http.client.HTTPResponse:
+            client = Client(stack.enter_context(connect()))  # type: ignore[arg-type]
+            client.request(method, path, body, {"Host": "localhost:6080", **(headers or {})})
+            return client.getresponse()
+
+        yield asked
+
+
+# ------------------------------------------------------------------------------------------------- open to this machine
+
+
+def test_every_answer_has_the_headers_that_browsers_obey(ask: Ask) -> None:
+    for path in ("/", "/viewer.js", "/session", "/nothing"):
+        answer = ask("GET", path)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert "ws://localhost:6080" in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert answer.headers["Cache-Control"] == ("no-cache" if path in ("/", "/viewer.js") else "no-store")
+
+
+def test_a_page_is_kept_until_it_changes(ask: Ask) -> None:
+    tag = ask("GET", "/").headers["ETag"]
+    assert ask("GET", "/", {"If-None-Match": tag}).status == 304
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LocalHost:1", "127.0.0.1:6080", "[::1]:6080", "192.0.2.9", "box.example", "Box.Example:443"]
+)
+def test_our_names_and_any_address_are_answered(ask: Ask, host: str) -> None:
+    assert ask("GET", "/", {"Host": host}).status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["elsewhere.example", "box.example.evil.example", "127.0.0.1.evil.example", "", "a b", "box.example:x", "@"]
+)
+def test_another_name_that_was_made_to_point_here_is_not(ask: Ask, host: str) -> None:
+    """DNS rebinding: the browser believes that the page of `host` talks to its own server."""
+    assert ask("GET", "/", {"Host": host}).status == 421
+    assert ask("GET", "/websockify", {**UPGRADE, "Host": host}).status == 421
+
+
+def test_the_web_socket_leads_to_the_vnc_server(ask: Ask) -> None:
+    assert ask("GET", "/websockify", {**UPGRADE, "Origin": "http://localhost:6080"}).status == 101
+    assert ask("GET", "/websockify", UPGRADE).status == 101  # no browser: those always say who they are
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://localhost:6080", "http://localhost", "http://localhost:6081", "http://elsewhere.example", "null", ""],
+)
+def test_a_page_of_another_origin_may_not_use_the_web_socket(ask: Ask, origin: str) -> None:
+    assert ask("GET", "/websockify", {**UPGRADE, "Origin": origin}).status == 403
+
+
+def test_there_is_no_login_where_nothing_is_exposed(ask: Ask) -> None:
+    assert json.loads(ask("GET", "/session").read()) == {"login": False}
+    assert ask("POST", "/login", body=b"password=x").status == 405
+
+
+def test_queries_change_nothing(ask: Ask) -> None:
+    plain, queried = ask("GET", "/"), ask("GET", "/?host=elsewhere.example&port=1&path=x&password=y")
+    assert plain.read() == queried.read()
+
+
+# ------------------------------------------------------------------------------------------------------------- exposed
+
+
+@pytest.fixture
+def exposed(listed: Mapping[str, tuple[str, str]], vnc_port: int, tmp_path: Path) -> object:
+    ensure_own(tmp_path / "authority", tmp_path / "tls.pem", ["box.example"])
+    (tmp_path / "vnc-password").write_text("vncvncvn\n")
+    entry = login.Login(sha256(PASSWORD.encode()).hexdigest(), "box")
+    context = tls.make_context(str(tmp_path / "tls.pem"))
+    return server.Door(listed, vnc_port, ["box.example"], entry, context, str(tmp_path / "vnc-password"))
+
+
+@pytest.fixture
+def trusting(exposed: object, tmp_path: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tmp_path / "authority/ca.pem")
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    return context
+
+
+@pytest.fixture
+def ask_exposed(exposed: object, trusting: ssl.SSLContext) -> Iterator[Ask]:
+    @contextmanager
+    def connect() -> Iterator[socket.socket]:
+        with connected(exposed) as near, trusting.wrap_socket(near, server_hostname="box.example") as wrapped:
+            yield wrapped
+
+    with asking(connect) as asked:
+        yield asked
+
+
+def log_in(ask: Ask, password: str = PASSWORD, **headers: str) -> http.client.HTTPResponse:
+    return ask("POST", "/login", headers, f"username=devbox&password={password.replace(' ', '+')}".encode())
+
+
+def cookies_of(answer: http.client.HTTPResponse) -> str:
+    return "; ".join(line.partition(";")[0] for line in answer.headers.get_all("Set-Cookie") or ())
+
+
+def test_without_a_session_there_is_a_login_page_and_nothing_else(ask_exposed: Ask) -> None:
+    answer = ask_exposed("GET", "/")
+    assert (answer.status, answer.headers["Location"]) == (303, "/login")
+    page = ask_exposed("GET", "/login")
+    assert page.status == 200
+    assert b'type="password"' in page.read()
+    for path in ("/viewer.js", "/session", "/novnc/core/rfb.js", "/nothing"):
+        assert ask_exposed("GET", path).status == 401
+    assert ask_exposed("GET", "/websockify", UPGRADE).status == 401
+
+
+def test_the_right_password_opens_a_session_by_a_cookie_that_stays_where_it_belongs(ask_exposed: Ask) -> None:
+    answer = log_in(ask_exposed, Origin="https://localhost:6080")
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    for line in answer.headers.get_all("Set-Cookie") or ():
+        assert line.startswith("__Host-devbox-box")
+        assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= set(line.split("; "))
+    mine = {"Cookie": cookies_of(answer)}
+    assert b"viewer.js" in ask_exposed("GET", "/", mine).read()
+    assert json.loads(ask_exposed("GET", "/session", mine).read()) == {"login": True, "password": "vncvncvn"}
+    assert ask_exposed("GET", "/websockify", {**UPGRADE, **mine, "Origin": "https://localhost:6080"}).status == 101
+    assert ask_exposed("GET", "/websockify", {**UPGRADE, **mine, "Origin": "http://localhost:6080"}).status == 403
+    assert ask_exposed("GET", "/login", mine).headers["Location"] == "/"
+
+
+def test_a_cookie_that_was_made_up_opens_nothing(ask_exposed: Ask) -> None:
+    log_in(ask_exposed)
+    for value in ("", "0" * 64, "x", "é"):
+        assert ask_exposed("GET", "/session", {"Cookie": f"__Host-devbox-box={value}"}).status == 401
+
+
+def test_a_logout_ends_the_session_and_its_web_sockets(ask_exposed: Ask) -> None:
+    mine = {"Cookie": cookies_of(log_in(ask_exposed))}
+    desktop = ask_exposed("GET", "/websockify", {**UPGRADE, **mine})
+    assert desktop.status == 101
+    assert ask_exposed("POST", "/logout", {**mine, "Origin": "https://elsewhere.example"}).status == 403
+    answer = ask_exposed("POST", "/logout", mine)
+    assert (answer.status, answer.headers["Location"]) == (303, "/login")
+    assert "Max-Age=0" in answer.headers["Set-Cookie"]
+    assert ask_exposed("GET", "/session", mine).status == 401
+    assert desktop.fp.read().endswith(VNC_BANNER)  # and then the end
+
+
+def test_a_session_ends_by_itself(exposed: object, ask_exposed: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposed.login, "_lifetime", 0.05)  # type: ignore[attr-defined]
+    mine = {"Cookie": cookies_of(log_in(ask_exposed))}
+    desktop = ask_exposed("GET", "/websockify", {**UPGRADE, **mine})
+    desktop.fp.read()
+    assert ask_exposed("GET", "/session", mine).status == 401
+
+
+def test_only_so_many_sessions_are_open_and_the_oldest_makes_room(ask_exposed: Ask) -> None:
+    first = {"Cookie": cookies_of(log_in(ask_exposed))}
+    for _ in range(login.MOST_SESSIONS - 1):
+        log_in(ask_exposed)
+    assert ask_exposed("GET", "/session", first).status == 200
+    log_in(ask_exposed)
+    assert ask_exposed("GET", "/session", first).status == 401
+
+
+def test_a_page_of_another_site_may_not_log_in(ask_exposed: Ask) -> None:
+    assert log_in(ask_exposed, Origin="https://elsewhere.example").status == 403
+    assert log_in(ask_exposed, Origin="null").status == 403
+
+
+def test_wrong_passwords_are_refused_and_then_not_even_looked_at(ask_exposed: Ask) -> None:
+    for _ in range(rules.Throttle.FREE):
+        answer = log_in(ask_exposed, "wrong")
+        assert answer.status == 403
+        assert b"The password is wrong." in answer.read()
+        assert answer.headers.get("Set-Cookie") is None
+    answer = log_in(ask_exposed)  # the right one, too early
+    assert answer.status == 429
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert b"Too many wrong passwords" in answer.read()
+
+
+def test_a_browser_that_was_in_before_is_not_held_up_by_the_guesses_of_others(ask_exposed: Ask) -> None:
+    known = cookies_of(log_in(ask_exposed))
+    ask_exposed("POST", "/logout", {"Cookie": known})
+    while log_in(ask_exposed, "wrong").status != 429:
+        pass
+    assert log_in(ask_exposed).status == 429
+    assert log_in(ask_exposed, Cookie=known).status == 303
+
+
+def test_plain_http_gets_no_page_and_no_redirection(exposed: object) -> None:
+    with connected(exposed) as near:
+        client = Client(near)
+        client.request("GET", "/", headers={"Host": "box.example"})
+        answer = client.getresponse()
+        assert (answer.status, answer.headers["Location"]) == (400, None)
+        assert b"https" in answer.read()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_old_tls_is_refused(exposed: object, version: ssl.TLSVersion) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
+        context.minimum_version = context.maximum_version = version
+    with connected(exposed) as near, pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+        context.wrap_socket(near)
+
+
+def test_tls_carries_much_in_both_directions_at_once(tmp_path: Path) -> None:
+    """A viewer that is slow to read does not hold up what it types."""
+    ensure_own(tmp_path / "authority", tmp_path / "tls.pem", [])
+    near, far = loopback_pair()
+    served = tls.TlsSocket(far, tls.make_context(str(tmp_path / "tls.pem")))
+    context = ssl.create_default_context(cafile=tmp_path / "authority/ca.pem")
+    down, up = b"d" * 20_000_000, b"u" * 1_000_000
+    far.settimeout(PATIENCE)
+    shaking = threading.Thread(target=served.shake_hands, daemon=True)
+    shaking.start()
+    with far, context.wrap_socket(near, server_hostname="localhost") as client:
+        shaking.join(PATIENCE)
+        threading.Thread(target=served.sendall, args=(down,), daemon=True).start()
+        client.sendall(up)
+        got = 0
+        while got < len(up):
+            got += len(served.recv(1 << 16))
+        assert got == len(up)
+        received = 0
+        while received < len(down):
+            received += len(client.recv(1 << 16))
+        assert received == len(down)
+
+
+# ----------------------------------------------------------------------------------------------------------- the rules
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_pause_grows_to_half_a_minute_and_is_forgotten_after_a_quarter_of_an_hour() -> None:
+    clock = Clock()
+    throttle = rules.Throttle(clock)
+    waits = []
+    for _ in range(13):
+        while wait := throttle.admit("mallory"):
+            waits.append(round(wait, 6))
+            clock.now += wait
+    assert waits == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert throttle.admit("mallory") > 0
+    clock.now += 30 + rules.Throttle.FORGET + 1
+    for _ in range(rules.Throttle.FREE):
+        assert throttle.admit("mallory") == 0
+
+
+def test_a_right_password_wipes_the_slate() -> None:
+    throttle = rules.Throttle(Clock())
+    for _ in range(20):
+        throttle.admit("me", known=True)
+        throttle.passed("me")
+    assert throttle.admit("me") == 0
+
+
+def test_many_guessers_share_one_allowance_and_take_no_more_memory() -> None:
+    clock = Clock()
+    throttle = rules.Throttle(clock)
+    admitted = sum(throttle.admit(f"bot {n}") == 0 for n in range(5000))
+    assert admitted == rules.Throttle.BURST
+    clock.now += 10
+    assert sum(throttle.admit(f"other {n}") == 0 for n in range(5000)) == 10 * rules.Throttle.RATE
+    assert throttle.admit("one who was in before", known=True) == 0
+    assert len(throttle._seen) <= rules.Throttle.MOST
+
+
+def test_an_ipv6_customer_is_one_guesser() -> None:
+    assert rules.name_guesser("2001:db8::1") == rules.name_guesser("2001:db8::ffff:1")
+    assert rules.name_guesser("2001:db8::1") != rules.name_guesser("2001:db8:0:1::1")
+    assert rules.name_guesser("::ffff:192.0.2.1") == rules.name_guesser("192.0.2.1")
