@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import ipaddress
 import os
 import secrets
 import struct
@@ -131,7 +132,8 @@ class KeyStore:
             given = Path(exposure.certificate), Path(exposure.key)
             renewed = certificates.copy_given(*given, hidden / TLS, exposure.names)
         else:
-            renewed = certificates.ensure_own(self._authority, hidden / TLS, (*exposure.names, *addresses))
+            reached = addresses if ipaddress.ip_address(exposure.address).is_unspecified else (exposure.address,)
+            renewed = certificates.ensure_own(self._authority, hidden / TLS, (*exposure.names, *reached))
         known = _read_private(folder / WEB_PASSWORD)
         if known and _read_private(hidden / WEB_HASH) == _hash_line(known):
             return renewed

@@ -1,7 +1,7 @@
 """Owns the two doors of the web desktop, tried from outside: a page over HTTP, and VNC inside a web socket.
 
-Standard library only, plain HTTP only (TLS belongs to whatever proxy stands in front). One deadline covers a whole
-call. Not here: what a page should contain, or the VNC session behind the banner.
+Standard library only; by TLS where the workstation is exposed. One deadline covers a whole call. Not here: what a page
+should contain, or the VNC session behind the banner.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import io
 import os
 import re
 import socket
+import ssl
 import struct
 import time
-from dataclasses import dataclass
-from types import TracebackType
-from urllib.parse import urlsplit
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType, TracebackType
 
 from builder.errors import NotReadyError
 
@@ -43,8 +45,35 @@ class WebRefusedError(WebError):
         self.status = status
 
 
+class WebTlsError(WebError):
+    """There is no TLS to be had, or its certificate will not do. `alert`: the server refused, and said so."""
+
+    def __init__(self, message: str, *, where: str, alert: bool = False) -> None:
+        super().__init__(message, where=where)
+        self.alert = alert
+
+
 class WebProtocolError(WebError):
     """The answer is not HTTP, not a sound web socket, or carries no VNC server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebPlace:
+    """Where a web desktop is. `name` is what its certificate is held to; none holds it to no name."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = None
+    name: str | None = None
+    cookie: str = ""  # of a session
+
+    @property
+    def origin(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.netloc}"
+
+    @property
+    def netloc(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +83,10 @@ class Page:
     status: int
     content_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()  # names in small letters
+
+    def header(self, name: str) -> str:
+        return next((value for key, value in self.headers if key == name), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,48 +97,82 @@ class WebSocketDoor:
     banner: bytes
 
 
-def check_page(url: str, timeout: float = 10.0) -> Page:
+def check_page(place: WebPlace, target: str = "/", timeout: float = 10.0) -> Page:
     """Get a page that must answer 200. Redirections are not followed: they are a WebRefusedError."""
-    parts = urlsplit(url)
-    try:
-        host, port = parts.hostname, parts.port or 80
-    except ValueError as error:
-        raise WebProtocolError(f"not a usable address: {error}", where=url) from error
-    if parts.scheme != "http" or not host:
-        raise WebProtocolError("only http:// pages can be checked", where=url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    page = ask(place, "GET", target, timeout=timeout)
+    if page.status != http.client.OK:
+        goal = page.header("location")
+        raise WebRefusedError(
+            f"the page answers {page.status}" + (f" and points to {goal}" if goal else ""),
+            status=page.status,
+            where=place.origin + target,
+        )
+    return page
+
+
+def ask(
+    place: WebPlace,
+    method: str,
+    target: str,
+    *,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    body: bytes = b"",
+    timeout: float = 10.0,
+) -> Page:
+    """One request, whatever the answer is. `headers` go over our own."""
+    told = {
+        "Host": place.netloc,
+        "Accept": "*/*",
+        "Cookie": place.cookie,
+        "Content-Length": str(len(body) or ""),
+        **headers,
+    }
     # HTTP/1.0: the body ends with the connection, so there are no chunks to undo.
-    request = [f"GET {target} HTTP/1.0", f"Host: {parts.netloc.rpartition('@')[2]}", "Accept: */*"]
-    with _Line(host, port, timeout, where=url) as line:
-        line.send(_head(request))
-        status, headers = _read_answer(line)
-        if status != http.client.OK:
-            goal = headers.get("Location")
-            raise WebRefusedError(
-                f"the page answers {status}" + (f" and points to {goal}" if goal else ""), status=status, where=url
-            )
-        body = line.read_up_to(_body_limit(headers))
-    return Page(status=status, content_type=headers.get("Content-Type", ""), body=body)
+    request = [f"{method} {target} HTTP/1.0", *(f"{name}: {value}" for name, value in told.items() if value)]
+    with _Line(place, timeout, where=place.origin + target) as line:
+        line.send(_head(request) + body)
+        status, found = _read_answer(line)
+        data = line.read_up_to(_body_limit(found))
+    pairs = tuple((name.lower(), value) for name, value in found.items())
+    return Page(status=status, content_type=found.get("Content-Type", ""), body=data, headers=pairs)
 
 
-def check_websocket(host: str, port: int, path: str, origin: str | None = None, timeout: float = 10.0) -> WebSocketDoor:
+def offers_tls(place: WebPlace, version: ssl.TLSVersion, timeout: float = 10.0) -> bool:
+    """Whether the server would speak this version of TLS, which this machine's own rules would not let us use."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that it is old is the point
+        context.minimum_version = context.maximum_version = version
+    try:
+        with _Line(replace(place, tls=context, name=None), timeout, where=place.origin):
+            return True
+    except WebTlsError as error:
+        if error.alert:
+            return False
+        raise
+
+
+def check_websocket(place: WebPlace, path: str, origin: str | None = None, timeout: float = 10.0) -> WebSocketDoor:
     """Open a web socket as noVNC does and read the VNC banner from its first frames.
 
     WebRefusedError (with `status`) when the upgrade is refused: for a foreign `origin` that may be what one wants.
     TigerVNC counts this as a failed login (it ends at the banner): log in once afterwards when it is repeated.
     """
-    where = f"ws://{host}:{port}{path}"
+    where = f"{'wss' if place.tls else 'ws'}://{place.netloc}{path}"
     key = base64.b64encode(os.urandom(16))
     request = [
         f"GET {path} HTTP/1.1",
-        f"Host: {host}:{port}",
+        f"Host: {place.netloc}",
+        *([f"Cookie: {place.cookie}"] if place.cookie else []),
         "Connection: Upgrade",
         "Upgrade: websocket",
         "Sec-WebSocket-Version: 13",
         f"Sec-WebSocket-Key: {key.decode()}",
         "Sec-WebSocket-Protocol: binary",
     ]
-    with _Line(host, port, timeout, where=where) as line:
+    with _Line(place, timeout, where=where) as line:
         line.send(_head([*request, f"Origin: {origin}"] if origin else request))
         status, headers = _read_answer(line)
         _require_upgrade(status, headers, key, where)
@@ -117,12 +184,14 @@ def check_websocket(host: str, port: int, path: str, origin: str | None = None, 
 class _Line(io.RawIOBase):
     """A TCP connection whose reads share one deadline; `reader` buffers it."""
 
-    def __init__(self, host: str, port: int, timeout: float, *, where: str) -> None:
+    def __init__(self, place: WebPlace, timeout: float, *, where: str) -> None:
         self.where = where
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
         try:
-            self._socket = socket.create_connection((host, port), timeout)
+            self._socket = socket.create_connection((place.host, place.port), timeout)
+            if place.tls:
+                self._socket = _wrap(self._socket, place.tls, place.name, where)
         except OSError as error:
             reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
             raise WebUnreachableError(f"nothing can be reached there: {reason}", where=where) from error
@@ -165,6 +234,18 @@ class _Line(io.RawIOBase):
         if len(data) < count:
             raise WebUnreachableError("the connection was closed in the middle of an answer", where=self.where)
         return data
+
+
+def _wrap(plain: socket.socket, tls: ssl.SSLContext, name: str | None, where: str) -> ssl.SSLSocket:
+    try:
+        return tls.wrap_socket(plain, server_hostname=name)
+    except ssl.SSLCertVerificationError as error:
+        plain.close()
+        raise WebTlsError(f"its certificate will not do: {error.verify_message}", where=where) from error
+    except ssl.SSLError as error:
+        plain.close()
+        reason = error.reason or str(error)
+        raise WebTlsError(f"it does not speak TLS with us: {reason}", where=where, alert="ALERT" in reason) from error
 
 
 def _body_limit(headers: http.client.HTTPMessage) -> int:

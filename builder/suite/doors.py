@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from builder.adapters.rfb import ConnectionLostError, LoginRefusedError, SecurityType
-from builder.adapters.web import WebError, WebRefusedError, check_page, check_websocket
 from builder.suite.cases import Case, case
 from builder.suite.results import CheckFailure, Skipped
 
@@ -17,18 +16,16 @@ if TYPE_CHECKING:
     from builder.model import Resolved
     from builder.suite.subject import Subject
 
-WEB_SOCKET: Final = "/websockify"
-FOREIGN: Final = "http://elsewhere.invalid"
 RFB_VERSION: Final = (3, 8)
 CLIENT_CHOOSES: Final = (3, 7)
 TIGHT: Final = 16  # security type of the TightVNC protocol
 
 
 def make_cases(resolved: Resolved) -> Iterator[Case]:
-    from builder.suite import secrets_kept, ssh
+    from builder.suite import secrets_kept, ssh, web
 
-    ours = (banner, security_types, right_password, wrong_password, empty_password, no_password, page, socket, foreign)
-    for item in (*ours, *ssh.CASES, *secrets_kept.CASES):
+    ours = (banner, security_types, right_password, wrong_password, empty_password, no_password)
+    for item in (*ours, *web.make_cases(resolved), *ssh.CASES, *secrets_kept.CASES):
         if item.door is None or item.door in resolved.doors:
             yield item
 
@@ -91,36 +88,3 @@ def _expect_refusal(subject: Subject, password: str | None, what: str, *, force:
         subject.greet().close()
         return
     raise CheckFailure(f"{what} to be refused", "it opens the desktop", "devbox logs xvnc")
-
-
-@case("doors.web-page", "the web page of the desktop is served", door="web")
-def page(subject: Subject) -> None:
-    url = f"http://127.0.0.1:{subject.port('web')}/"
-    try:
-        found = check_page(url)
-    except WebError as error:
-        raise CheckFailure(f"a page at {url}", error.message, "devbox logs web") from error
-    if "html" not in found.content_type or b"viewer.js" not in found.body:
-        told = f"{found.content_type}, {len(found.body)} bytes"
-        raise CheckFailure("the page of the viewer", told, f"devbox open web --print, and look at {url}")
-
-
-@case("doors.web-socket", "the web socket leads to the VNC server", door="web")
-def socket(subject: Subject) -> None:
-    try:
-        found = check_websocket("127.0.0.1", subject.port("web"), WEB_SOCKET)
-    except WebError as error:
-        raise CheckFailure("101 and the banner of a VNC server", error.message, "devbox logs web") from error
-    if found.subprotocol not in ("binary", ""):
-        raise CheckFailure("the subprotocol binary", found.subprotocol, "devbox logs web")
-
-
-@case("doors.web-foreign-origin", "a page of another site may not use the web socket", door="web")
-def foreign(subject: Subject) -> None:
-    try:
-        check_websocket("127.0.0.1", subject.port("web"), WEB_SOCKET, origin=FOREIGN)
-    except WebRefusedError as refusal:
-        if refusal.status == 403:
-            return
-        raise CheckFailure("status 403", str(refusal.status), "devbox logs web") from refusal
-    raise CheckFailure("status 403 for a foreign origin", "the web socket opens", "devbox logs web")

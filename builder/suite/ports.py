@@ -21,7 +21,7 @@ ENGINE_DNS: Final = "127.0.0.11"  # the engine's own name server listens in the 
 
 
 def make_cases(_: Resolved) -> Iterator[Case]:
-    yield from (listening, published, loopback)
+    yield from (listening, published, bound)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +66,21 @@ def published(subject: Subject) -> None:
         raise CheckFailure(_listed(wanted), _listed(found), "devbox status")
 
 
-@case("ports.bind", "they are published on the address of devbox.yaml only")
-def loopback(subject: Subject) -> str:
-    wanted = subject.resolved.runtime.bind
-    wrong = [f"{port} on {at}" for port, places in sorted(_bindings(subject).items()) for at in places if at != wanted]
+@case("ports.bind", "they are published on the addresses of devbox.yaml only")
+def bound(subject: Subject) -> str:
+    """Of IPv4 and IPv6: one that is not exposed is on a loopback address, and on no other besides."""
+    runtime = subject.resolved.runtime
+    wanted = {port.container: runtime.bind_of(port.name) for port in runtime.ports}
+    wrong = [
+        f"{port} on {at}"
+        for port, places in sorted(_bindings(subject).items())
+        for at in places
+        if at != wanted.get(port, runtime.bind)
+    ]
     if wrong:
-        raise CheckFailure(f"every port on {wanted}", ", ".join(wrong), "docker ps")
-    return wanted
+        exposed = "".join(f", {port} on {at}" for port, at in sorted(wanted.items()) if at != runtime.bind)
+        raise CheckFailure(f"every port on {runtime.bind}{exposed}", ", ".join(wrong), "docker ps")
+    return ", ".join(sorted(set(wanted.values())))
 
 
 def _bindings(subject: Subject) -> Mapping[int, tuple[str, ...]]:

@@ -19,8 +19,9 @@ READ_ALL = "cat /proc/[0-9]*/{} 2>/dev/null; true"
 
 
 def _refuse(subject: Subject, where: str, data: bytes, look: str) -> None:
-    if subject.keys.password.reveal().encode() in data:
-        raise CheckFailure(f"no password in {where}", "the VNC password is there", look)
+    for door, secret in (("VNC", subject.keys.password), ("web", subject.keys.web_password)):
+        if secret is not None and secret.reveal().encode() in data:
+            raise CheckFailure(f"no password in {where}", f"the {door} password is there", look)
 
 
 @case("doors.password-not-in-environment", "the VNC password is in no environment", door="vnc")
@@ -65,7 +66,10 @@ def rendered(subject: Subject) -> None:
 
 @case("doors.password-file-private", "only the user and root can read the password inside", door="vnc")
 def private(subject: Subject) -> None:
-    script = 'stat -c "%a %n" /run/secrets/vnc-password "$XDG_RUNTIME_DIR/vnc-passwd"'
+    paths = '/run/secrets/vnc-password "$XDG_RUNTIME_DIR/vnc-passwd"'
+    if subject.resolved.runtime.exposure is not None:
+        paths += ' /run/secrets/tls.pem /run/secrets/web-password.sha256 "$XDG_RUNTIME_DIR"/web/*'
+    script = f'stat -c "%a %n" {paths}'
     for line in subject.output("sh", "-c", script, root=True).splitlines():
         mode, _, path = line.partition(" ")
         if int(mode, 8) & 0o077:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def _door(subject: Subject) -> SshDoor:
-    return SshDoor(host="127.0.0.1", port=subject.port("ssh"), known_hosts=Path(subject.keys.known_hosts))
+    host, port = subject.place("ssh")
+    return SshDoor(host=host, port=port, known_hosts=Path(subject.keys.known_hosts))
 
 
 def _identity(subject: Subject) -> Path | None:

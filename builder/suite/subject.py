@@ -168,8 +168,14 @@ class Subject:
             raise CheckFailure(f"port {inside} ({door}) to be published", "no such port", "devbox status")
         return host
 
+    def place(self, door: str) -> tuple[str, int]:
+        """Address and port of this machine that lead to a door; raises as `port` does."""
+        port = self.port(door)
+        inside = next(tool.ports[door] for tool in self.resolved.tools if door in tool.ports)
+        return self.container.address(inside), port
+
     def greet(self) -> Greeting:
-        return connect("127.0.0.1", self.port("vnc"), timeout=DOOR_S)
+        return connect(*self.place("vnc"), timeout=DOOR_S)
 
     def login(self) -> VncClient:
         return self.greet().login(self.keys.password.reveal())

@@ -73,10 +73,10 @@ def boot(recipe: Recipe, *, wait: bool = True) -> Iterator[Running]:
     with tempfile.TemporaryDirectory(prefix=FOLDER) as folder:
         home = Path(folder)
         # No home with keys in it: the pair that opens this one is made for it.
-        keys = KeyStore(home / "state", home / "nobody").ensure(
-            project, home, (), reader=recipe.resolved.runtime.reader
-        )
+        store = KeyStore(home / "state", home / "nobody")
         resolved = _rename(recipe.resolved, project)
+        store.ensure_web(project, home, resolved.runtime.exposure, ())
+        keys = store.ensure(project, home, (), reader=resolved.runtime.reader)
         spec = _make_spec(recipe, resolved, keys, home)
         try:
             engine.create(spec)
@@ -94,7 +94,12 @@ def boot(recipe: Recipe, *, wait: bool = True) -> Iterator[Running]:
 def _rename(resolved: Resolved, project: str) -> Resolved:
     """Another project, nobody's folders, and any free port: nothing of it is shared with a real workstation."""
     ports = tuple(replace(port, host=0, pinned=False) for port in resolved.runtime.ports)
-    runtime = replace(resolved.runtime, project=project, hostname=project[:60], mounts=(), ports=ports)
+    exposure = resolved.runtime.exposure
+    if exposure is not None:  # with all that goes with it, but to this machine alone
+        exposure = replace(exposure, address="127.0.0.1")
+    runtime = replace(
+        resolved.runtime, project=project, hostname=project[:60], mounts=(), ports=ports, exposure=exposure
+    )
     return replace(resolved, runtime=runtime)
 
 

@@ -107,7 +107,7 @@ def test_every_answer_has_the_headers_that_browsers_obey(ask: Ask) -> None:
         assert "unsafe" not in policy
         assert "ws://localhost:6080" in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
         assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
         assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert answer.headers["Cache-Control"] == ("no-cache" if path in ("/", "/viewer.js") else "no-store")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from builder.core.labels import LABEL_SUBSTITUTIONS
-from builder.model import Check, PublishedPort, ServiceSpec, Substitution
+from builder.model import Check, Exposure, PublishedPort, ServiceSpec, Substitution
 from builder.suite.session import Wanted
 from builder.suite.subject import Subject
 
@@ -50,7 +50,7 @@ WM: Final = "desktop/usr/lib/devbox/services/xfwm4"
 XFDESKTOP: Final = "desktop/usr/lib/devbox/services/xfdesktop"
 SSHD: Final = "sshd/usr/lib/devbox/services/sshd/run"
 SSHD_CONFIG: Final = "sshd/etc/devbox/sshd_config"
-WEB: Final = "web/usr/lib/devbox/web"
+WEB: Final = "web/usr/lib/devbox/webdoor"
 WEB_PAGE: Final = "web/usr/share/devbox/web/index.html"
 WEB_SERVICE: Final = "web/usr/lib/devbox/services/web"
 PROBE: Final = "init/usr/lib/devbox/probe"
@@ -151,6 +151,21 @@ def untold(spec: ServiceSpec) -> ServiceSpec:
 
 def always_healthy(spec: ServiceSpec) -> ServiceSpec:
     return replace(spec, health=replace(spec.health, test=("CMD", "true")))
+
+
+def exposed(wanted: Wanted) -> Wanted:
+    """To this machine alone, as every throw-away is."""
+    exposure = Exposure(address="127.0.0.1", name=None, names=(), ssh=False)
+    environment = {**wanted.resolved.runtime.environment, "DEVBOX_EXPOSED": "1"}
+    runtime = replace(wanted.resolved.runtime, exposure=exposure, environment=environment)
+    return replace(wanted, resolved=replace(wanted.resolved, runtime=runtime))
+
+
+def expects_another_name(subject: Subject, folder: Path) -> Subject:
+    runtime = subject.resolved.runtime
+    assert runtime.exposure is not None
+    runtime = replace(runtime, exposure=replace(runtime.exposure, names=("another.example",)))
+    return replace(subject, resolved=replace(subject.resolved, runtime=runtime))
 
 
 def another_plan(wanted: Wanted) -> Wanted:

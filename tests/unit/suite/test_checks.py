@@ -27,6 +27,7 @@ from builder.suite import (
     ssh,
     timing,
     tooling,
+    web,
 )
 from builder.suite.cases import Case
 from builder.suite.results import Verdict
@@ -205,9 +206,9 @@ def test_an_extra_port_is_named_with_its_address() -> None:
 
 
 def test_a_port_on_every_address_and_one_too_many_fail() -> None:
-    assert verdict(ports.loopback, make_subject()) is PASSED
+    assert verdict(ports.bound, make_subject()) is PASSED
     everywhere = told(lambda it: it["NetworkSettings"]["Ports"].update({"5901/tcp": [{"HostIp": "192.0.2.1"}]}))
-    assert verdict(ports.loopback, everywhere) is FAILED
+    assert verdict(ports.bound, everywhere) is FAILED
     assert verdict(ports.published, make_subject()) is PASSED
     more = told(lambda it: it["NetworkSettings"]["Ports"].update({"22/tcp": [{"HostIp": "127.0.0.1"}]}))
     assert verdict(ports.published, more) is FAILED
@@ -259,40 +260,40 @@ def test_vnc(case: Case, door: Door, wanted: Verdict, monkeypatch: pytest.Monkey
 
 def test_web_page(monkeypatch: pytest.MonkeyPatch) -> None:
     page = Page(status=200, content_type="text/html", body=b"<script src=viewer.js>")
-    monkeypatch.setattr(doors, "check_page", lambda url: page)
-    assert verdict(doors.page, make_subject()) is PASSED
-    monkeypatch.setattr(doors, "check_page", lambda url: replace(page, body=b"It works!"))
-    assert verdict(doors.page, make_subject()) is FAILED
+    monkeypatch.setattr(web, "check_page", lambda place: page)
+    assert verdict(web.page, make_subject()) is PASSED
+    monkeypatch.setattr(web, "check_page", lambda place: replace(page, body=b"It works!"))
+    assert verdict(web.page, make_subject()) is FAILED
 
 
 @pytest.mark.parametrize(("status", "wanted"), [(403, PASSED), (404, FAILED), (None, FAILED)])
 def test_web_socket_of_a_foreign_page(status: int | None, wanted: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(*_: object, **options: object) -> WebSocketDoor:
-        assert options["origin"] == doors.FOREIGN
+        assert options["origin"] == web.FOREIGN
         if status:
             raise WebRefusedError("no", status=status)
         return WebSocketDoor(subprotocol="binary", banner=b"RFB 003.008\n")
 
-    monkeypatch.setattr(doors, "check_websocket", answer)
-    assert verdict(doors.foreign, make_subject()) is wanted
+    monkeypatch.setattr(web, "check_websocket", answer)
+    assert verdict(web.foreign, make_subject()) is wanted
 
 
 def test_web_socket_that_is_refused_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> WebSocketDoor:
         raise WebRefusedError("no", status=502)
 
-    monkeypatch.setattr(doors, "check_websocket", refuse)
-    assert verdict(doors.socket, make_subject()) is FAILED
+    monkeypatch.setattr(web, "check_websocket", refuse)
+    assert verdict(web.socket, make_subject()) is FAILED
 
 
 def test_a_door_that_devbox_yaml_does_not_publish_is_skipped() -> None:
     runtime = replace(RESOLVED.runtime, ports=())
     subject = make_subject(resolved=replace(RESOLVED, runtime=runtime))
-    assert verdict(doors.page, subject) is Verdict.SKIPPED
+    assert verdict(web.page, subject) is Verdict.SKIPPED
 
 
 def test_a_door_that_should_be_published_and_is_not_fails() -> None:
-    assert verdict(doors.page, make_subject(container=replace(CONTAINER, ports={}))) is FAILED
+    assert verdict(web.page, make_subject(container=replace(CONTAINER, ports={}))) is FAILED
 
 
 def test_ssh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from tests.unit.suite.fakes import FakeEngine, make_subject, result_of
 CONFIGS = (
     None,
     "profile: headless\n",
+    "expose: true\n",
     "desktop: {server: tightvnc}\n",
     "tools: [locales]\nnpm: [typescript@5.4.5]\nbudgets: {idle_cpu: 1}\n",
 )

@@ -36,7 +36,7 @@ POLICY = (
 )
 HEADERS = (
     "X-Content-Type-Options: nosniff",
-    "Referrer-Policy: no-referrer",
+    "Referrer-Policy: same-origin",  # with no-referrer, a browser sends our own form with the origin "null"
     "Cross-Origin-Opener-Policy: same-origin",
     "Cross-Origin-Resource-Policy: same-origin",
     "Permissions-Policy: camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), serial=(), usb=()",
