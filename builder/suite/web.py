@@ -181,7 +181,7 @@ def certificate(subject: Subject) -> str:
     exposure = subject.resolved.runtime.exposure
     assert exposure is not None  # noqa: S101  # there is no such case otherwise
     place = find_place(subject)
-    names = exposure.names or ((place.host,) if exposure.certificate is None else ())
+    names = (*exposure.names, *((place.host,) if exposure.certificate is None else ()))
     try:
         for name in names or (None,):
             ask(replace(place, tls=_trust(subject, exposure, named=name is not None), name=name), "GET", "/login")

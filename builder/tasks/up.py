@@ -90,7 +90,7 @@ def bring_up(context: Context, *, fingerprint: str, again: bool = False, recreat
 def restart_web(context: Context, container: ContainerView) -> None:
     """Let the web door start anew, with the secrets that are there now. Its sessions end."""
     context.report(Note(text="the web desktop starts anew, with its new certificate or password"))
-    result = context.engine().run(container.id, ["s6-svc", "-r", WEB_SERVICE])
+    result = context.engine().run(container.id, ["s6-svc", "-wr", "-T", "10000", "-r", WEB_SERVICE])
     if result.code != 0:
         raise NotReadyError(
             "the web desktop did not start anew",

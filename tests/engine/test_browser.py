@@ -131,6 +131,19 @@ def test_password_is_neither_in_the_address_nor_in_storage(page: Page, shared: W
     assert password not in kept
 
 
+def test_what_the_address_says_behind_a_question_mark_does_nothing(page: Page, shared: Workstation) -> None:
+    """noVNC's own page would take host, port, path and password from there."""
+    reached: list[str] = []
+    page.on("websocket", lambda socket: reached.append(socket.url))
+    page.goto(
+        f"{page.url}?host=elsewhere.invalid&port=1&path=other&encrypt=1&password={shared.password()}&autoconnect=1"
+    )
+    page.locator("#password").wait_for(state="visible")
+    assert page.locator("#password").input_value() == ""
+    port = shared.port("web")
+    assert reached == [f"ws://127.0.0.1:{port}/websockify"]
+
+
 def test_wrong_password_is_told_and_the_right_one_can_follow(page: Page, shared: Workstation) -> None:
     log_in(page, "wrong")
     page.get_by_role("alert").filter(has_text=re.compile("refused|wrong", re.IGNORECASE)).wait_for(state="visible")

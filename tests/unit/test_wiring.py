@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,18 @@ def test_the_fingerprint_follows_a_framework_on_this_machine(
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / file).write_text("something")
     assert (take_fingerprint(tmp_path, os.environ) != before) is seen
+
+
+def test_the_fingerprint_follows_a_given_certificate_and_the_month(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "devbox.yaml").write_text("expose: {certificate: ./cert.pem, key: ./key.pem}")
+    seen = set()
+    for text in ("one", "the next one"):
+        (tmp_path / "cert.pem").write_text(text)
+        (tmp_path / "key.pem").write_text(text)
+        seen.add(take_fingerprint(tmp_path, os.environ))
+    later = time.time() + 31 * 86400
+    monkeypatch.setattr(time, "time", lambda: later)
+    seen.add(take_fingerprint(tmp_path, os.environ))
+    assert len(seen) == 3

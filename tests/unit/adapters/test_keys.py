@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import paramiko
 import pytest
+from cryptography import x509
 
 from builder.adapters.keys import ALPHABET, KeyStore, parse_public_key
 from builder.errors import ConfigError, HostError
+from builder.model import Exposure
 
 HERE = Path("/some/workspace")
 
@@ -207,3 +211,59 @@ def test_secrets_are_not_written_behind_a_link(tmp_path: Path, store: KeyStore) 
     (tmp_path / "state/devbox").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(HostError, match="link"):
         store.ensure("demo", HERE, ())
+
+
+# ------------------------------------------------------------------------------------------------------------- exposed
+
+OPEN = Exposure(address="192.0.2.7", name="box.example", names=("box.example",), ssh=False)
+
+
+def test_an_exposed_workstation_gets_a_certificate_and_the_hash_of_a_long_password(store: KeyStore) -> None:
+    assert store.ensure_web("demo", HERE, OPEN, ("198.51.100.1",))
+    keys = store.ensure("demo", HERE, ())
+    assert keys.web_password is not None
+    text = keys.web_password.reveal()
+    assert len(text) == 20
+    assert set(text) <= set(ALPHABET)
+    hidden = Path(keys.folder)
+    assert (hidden / "web-password.sha256").read_text() == hashlib.sha256(text.encode()).hexdigest() + "\n"
+    assert all(text.encode() not in path.read_bytes() for path in hidden.iterdir())
+    assert keys.authority is not None
+    assert Path(keys.authority).is_file()
+    assert {path.stat().st_mode & 0o777 for path in hidden.iterdir()} == {0o600}
+
+
+def test_the_certificate_names_the_one_address_or_all_of_the_machine(store: KeyStore) -> None:
+    for address, named in {"192.0.2.7": "192.0.2.7", "0.0.0.0": "198.51.100.1", "::": "198.51.100.1"}.items():  # noqa: S104
+        store.ensure_web("demo", HERE, replace(OPEN, address=address), ("198.51.100.1",))
+        pem = (store.folder("demo", HERE) / "secrets/tls.pem").read_bytes()
+        names = x509.load_pem_x509_certificate(pem).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        assert named in {str(item.value) for item in names.value}
+
+
+def test_what_opens_the_web_door_is_kept_until_it_is_renewed(store: KeyStore) -> None:
+    assert store.ensure_web("demo", HERE, OPEN, ())
+    assert not store.ensure_web("demo", HERE, OPEN, ())
+    first = store.ensure("demo", HERE, ()).web_password
+    second = store.rotate_web_password("demo", HERE)
+    assert second != first
+    assert not store.ensure_web("demo", HERE, OPEN, ())
+    assert store.ensure("demo", HERE, ()).web_password == second
+
+
+def test_what_is_exposed_no_more_keeps_nothing_of_it(store: KeyStore) -> None:
+    store.ensure_web("demo", HERE, OPEN, ())
+    assert not store.ensure_web("demo", HERE, None, ())
+    assert store.ensure("demo", HERE, ()).web_password is None
+    left = {path.name for path in store.folder("demo", HERE).rglob("*")}
+    assert not left & {"tls.pem", "web-password", "web-password.sha256"}
+    with pytest.raises(HostError, match="is not exposed"):
+        store.rotate_web_password("demo", HERE)
+
+
+def test_two_workstations_share_the_authority_and_not_the_password(store: KeyStore) -> None:
+    for name in ("one", "two"):
+        store.ensure_web(name, HERE, OPEN, ())
+    one, two = (store.ensure(name, HERE, ()) for name in ("one", "two"))
+    assert one.authority == two.authority
+    assert one.web_password != two.web_password

@@ -78,6 +78,7 @@ class FakeEngine:
     build_error: EngineError | None = None
     files: Sequence[ImageFile] = ()  # of every image
     acts: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)  # run inside
     built: dict[str, RenderedTree] = field(default_factory=dict)
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
@@ -180,6 +181,7 @@ class FakeEngine:
         self.volume_names.remove(name)
 
     def run(self, container: str, argv: Sequence[str], *, user: str = "", stdin: bytes = b"") -> ExecResult:
+        self.commands.append(" ".join(argv))
         return self.answers.get(argv[0], ExecResult(code=1, stdout=b"", stderr=b"no such file"))
 
     def run_stream(self, container: str, argv: Sequence[str], *, user: str = "") -> Iterator[bytes]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from builder.errors import ConfigError, EngineError, HostError, NotReadyError
-from builder.model import ExecResult
-from builder.tasks.access import find_endpoint, find_place, read_logs, renew_password, run_inside
+from builder.model import ExecResult, Secret
+from builder.tasks.access import (
+    find_endpoint,
+    find_password,
+    find_place,
+    read_logs,
+    renew_password,
+    renew_web_password,
+    run_inside,
+)
 from builder.tasks.interfaces import Context
 from builder.tasks.lifecycle import start_workstation, stop_workstation, take_down
 from builder.tasks.status import describe_container, describe_summary, list_statuses, make_endpoints, read_status
@@ -198,3 +207,22 @@ def test_a_new_password_is_taken_over_at_once() -> None:
 
 def test_a_password_can_be_renewed_while_nothing_runs() -> None:
     assert renew_password(World(engine=FakeEngine()).context(), "my-app").reveal() == "second"
+
+
+def test_a_new_web_password_starts_the_web_door_anew() -> None:
+    world = running()
+    world.engine.answers["s6-svc"] = ExecResult(code=0, stdout=b"", stderr=b"")
+    assert renew_web_password(world.context(), "my-app").reveal() == "second of the web"
+    assert world.engine.commands == ["s6-svc -wr -T 10000 -r /run/service/web"]
+    assert world.engine.acts == [PROBE]
+
+
+def test_each_door_with_a_password_has_its_own() -> None:
+    keys = World().keys.ensure("my-app", World().workspace.root, ())
+    exposed = replace(keys, web_password=Secret("of the web"))
+    assert find_password(exposed, "vnc").reveal() == "first"
+    assert find_password(exposed, "web").reveal() == "of the web"
+    with pytest.raises(ConfigError, match="is not exposed"):
+        find_password(keys, "web")
+    with pytest.raises(ConfigError, match="ssh has no password"):
+        find_password(exposed, "ssh")

@@ -9,7 +9,7 @@ import pytest
 
 from builder.core.canonical import canonical_json
 from builder.errors import BuildError, EngineError, NotReadyError
-from builder.model import BuildEvent, PhaseReached, RenderedFile, StepProgress, TaskEnded
+from builder.model import BuildEvent, ExecResult, PhaseReached, RenderedFile, StepProgress, TaskEnded
 from builder.tasks.prepare import prepare
 from builder.tasks.up import Outcome, bring_up
 from tests.unit.tasks.fakes import World, make_container, make_image, probe_line
@@ -17,6 +17,7 @@ from tests.unit.tasks.fakes import World, make_container, make_image, probe_line
 NAME = "my-app-workstation-1"
 PROBE = "run /usr/lib/devbox/probe wait --timeout 120"
 CREATE = [f"create {NAME}", f"start {NAME}"]
+RESTART = "s6-svc -wr -T 10000 -r /run/service/web"
 VOLUMES = ["network my-app_default", "volume my-app_home", "volume my-app_projects"]
 REMOVE = ["stop id-my-app", "remove id-my-app"]
 
@@ -82,6 +83,27 @@ def test_another_way_to_run_makes_the_container_anew_and_builds_nothing(world: W
     _, acts = up(world)
     assert acts == [*REMOVE, *VOLUMES, *CREATE, PROBE]
     assert f"{NAME} is made anew; its volumes are kept" in world.notes
+
+
+def test_a_new_certificate_or_password_starts_the_web_door_anew_and_nothing_else(world: World) -> None:
+    world.keys.web_is_new = True
+    world.engine.answers["s6-svc"] = ExecResult(code=0, stdout=b"", stderr=b"")
+    outcome, acts = up(world)
+    assert not outcome.changed
+    assert (world.engine.commands, acts) == ([RESTART], [PROBE])
+
+
+def test_a_container_that_is_made_anew_reads_its_secrets_by_itself(world: World) -> None:
+    world.keys.web_is_new = True
+    up(world, recreate=True)
+    assert world.engine.commands == []
+
+
+def test_a_web_door_that_does_not_start_anew_is_told(world: World) -> None:
+    world.keys.web_is_new = True
+    world.engine.answers["s6-svc"] = ExecResult(code=111, stdout=b"", stderr=b"no such service")
+    with pytest.raises(NotReadyError, match="the web desktop did not start anew"):
+        up(world)
 
 
 def test_it_can_be_made_anew_on_request(world: World) -> None:
