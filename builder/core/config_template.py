@@ -54,6 +54,8 @@ def _lines(answers: InitAnswers) -> Iterator[str]:
     yield "#   web: {host: 6080, pinned: true}"
     yield '#   dev: [3000, "8080:5173"]    # the same port, or "host:workstation"'
     yield ""
+    yield "# expose: true                 # the web desktop for other machines, by TLS and with a login"
+    yield ""
     yield "# environment: {EDITOR: vim}"
     yield "# mounts: [{source: ./data, target: /home/dev/data}]"
     yield "# resources: {memory: 4g, cpus: 2}"

@@ -255,6 +255,17 @@ def test_only_so_many_sessions_are_open_and_the_oldest_makes_room(ask_exposed: A
     assert ask_exposed("GET", "/session", first).status == 401
 
 
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"a=1&" * 100 + b"password=x", b"password", b"password=&password="])
+def test_what_no_form_sends_is_a_wrong_password(ask_exposed: Ask, body: bytes) -> None:
+    assert ask_exposed("POST", "/login", body=body).status == 403
+
+
+def test_a_name_that_is_not_ours_comes_back_in_no_header(ask: Ask) -> None:
+    answer = ask("GET", "/", {"Host": "evil.example;script-src"})
+    assert answer.status == 421
+    assert "evil" not in str(answer.headers)
+
+
 def test_a_page_of_another_site_may_not_log_in(ask_exposed: Ask) -> None:
     assert log_in(ask_exposed, Origin="https://elsewhere.example").status == 403
     assert log_in(ask_exposed, Origin="null").status == 403

@@ -99,13 +99,14 @@ def _more(client, deadline):
 
 
 class Answers:
-    """Writes answers to one client. `scheme` is of its web socket: ws or wss."""
+    """Writes answers to one client. `scheme` is of its web socket: ws or wss; `host` a name of ours, once it was called
+    by one."""
 
     def __init__(self, client, scheme):
-        self._client, self._scheme = client, scheme
+        self._client, self._scheme, self.host = client, scheme, ""
 
     def send(self, request, status, body=b"", kind=TEXT, extra=(NEVER_KEPT,)):
-        socket = f"{self._scheme}://{request.host}" if request.host else ""
+        socket = f"{self._scheme}://{self.host}" if self.host else ""
         lines = [
             f"HTTP/1.1 {status} {REASONS[status]}",
             f"Content-Type: {kind}",

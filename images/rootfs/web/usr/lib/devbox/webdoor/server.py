@@ -53,7 +53,8 @@ class Connection:
         """Whether the connection goes on."""
         door, refuse = self._door, self._answers.refuse
         own = rules.is_own_page(request.headers, door.page_scheme, request.host)
-        if not rules.is_our_host(request.host, door.names):
+        self._answers.host = request.host if rules.is_our_host(request.host, door.names) else ""
+        if not self._answers.host:
             refuse(request, 421, "this workstation has another name")
         elif request.path == WEBSOCKET_PATH:
             self._serve_websocket(request, own)
