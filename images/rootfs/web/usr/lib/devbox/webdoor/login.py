@@ -33,6 +33,9 @@ class Session:
                 self._clients.add(client)
             return not self._over
 
+    def is_used(self):
+        return bool(self._clients)
+
     def let_go(self, client):
         with self._lock:
             self._clients.discard(client)
@@ -86,7 +89,9 @@ class Login:
         secret, known = os.urandom(SECRET_BYTES).hex(), os.urandom(SECRET_BYTES).hex()
         name = _hash(secret)
         with self._lock:
-            surplus = list(self._sessions)[: max(0, len(self._sessions) + 1 - MOST_SESSIONS)]
+            # The oldest goes, of those that nobody looks at the desktop with, if there is one.
+            by_use = sorted(self._sessions, key=lambda one: self._sessions[one].is_used())
+            surplus = by_use[: max(0, len(by_use) + 1 - MOST_SESSIONS)]
             self._sessions[name] = Session()
             self._known[_hash(known)] = None
             while len(self._known) > MOST_KNOWN:
