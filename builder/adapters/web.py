@@ -46,11 +46,11 @@ class WebRefusedError(WebError):
 
 
 class WebTlsError(WebError):
-    """There is no TLS to be had, or its certificate will not do. `alert`: the server refused, and said so."""
+    """There is no TLS to be had. `alert`: the server refused, and said so; `untrusted`: its certificate will not do."""
 
-    def __init__(self, message: str, *, where: str, alert: bool = False) -> None:
+    def __init__(self, message: str, *, where: str, alert: bool = False, untrusted: bool = False) -> None:
         super().__init__(message, where=where)
-        self.alert = alert
+        self.alert, self.untrusted = alert, untrusted
 
 
 class WebProtocolError(WebError):
@@ -139,8 +139,8 @@ def ask(
 
 def offers_tls(place: WebPlace, version: ssl.TLSVersion, timeout: float = 10.0) -> bool:
     """Whether the server would speak this version of TLS, which this machine's own rules would not let us use."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it trusts nobody: to come as far as that is an answer, too
+    context.check_hostname = False
     context.set_ciphers("ALL:@SECLEVEL=0")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that it is old is the point
@@ -149,8 +149,8 @@ def offers_tls(place: WebPlace, version: ssl.TLSVersion, timeout: float = 10.0) 
         with _Line(replace(place, tls=context, name=None), timeout, where=place.origin):
             return True
     except WebTlsError as error:
-        if error.alert:
-            return False
+        if error.alert or error.untrusted:
+            return error.untrusted
         raise
 
 
@@ -241,7 +241,9 @@ def _wrap(plain: socket.socket, tls: ssl.SSLContext, name: str | None, where: st
         return tls.wrap_socket(plain, server_hostname=name)
     except ssl.SSLCertVerificationError as error:
         plain.close()
-        raise WebTlsError(f"its certificate will not do: {error.verify_message}", where=where) from error
+        raise WebTlsError(
+            f"its certificate will not do: {error.verify_message}", where=where, untrusted=True
+        ) from error
     except ssl.SSLError as error:
         plain.close()
         reason = error.reason or str(error)

@@ -61,13 +61,13 @@ def make_cases(resolved: Resolved) -> Iterator[Case]:
 
 
 def find_place(subject: Subject) -> WebPlace:
-    """Where the web door is, without a session. Its certificate is not looked at: that is a check of its own."""
+    """Where the web door is, without a session. Exposed, it is held to its certificate, one of ours to its address."""
     address, port = subject.place("web")
-    if subject.resolved.runtime.exposure is None:
+    exposure = subject.resolved.runtime.exposure
+    if exposure is None:
         return WebPlace(host=address, port=port)
-    tls = ssl.create_default_context()
-    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
-    return WebPlace(host=address, port=port, tls=tls)
+    name = address if exposure.certificate is None else None
+    return WebPlace(host=address, port=port, tls=_trust(subject, exposure, named=name is not None), name=name)
 
 
 def enter(subject: Subject) -> WebPlace:

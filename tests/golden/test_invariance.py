@@ -93,6 +93,10 @@ FIELDS: Final[Mapping[str, Field]] = {
     "desktop.server": closed(*catalog().providers("vnc-server")),
     "desktop.geometry": Field(twins=("1280x800",)),
     "bind": Field(twins=("127.0.0.1",), more=("::1", "127.9.9.9", "0:0:0:0:0:0:0:1")),
+    "expose.address": Field(twins=("192.0.2.7",), more=("::", "0.0.0.0", "2001:DB8::1", "127.0.0.2")),  # noqa: S104
+    "expose.names[]": Field(more=("a.b-c.d9", "null", "true", "x" * 63)),
+    "expose.certificate": Field(twins=("./plain.pem",), beside={"key": "./plain.key"}),
+    "expose.key": Field(twins=("./plain.key",), beside={"certificate": "./plain.pem"}),
     "environment{key}": Field(twins=("PLAIN",), more=("NO", "null", "true", "y", "_", "services", "ON", "on", "Null")),
     "environment{}": Field(
         more=("${HOME:-x} $$ \"'\\` # : {{ x }} {% raw %} <<EOF", "\\", "${", "*a", "- x: &y", "", "=", "<<", "0x1F")

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from builder.adapters import certificates
 from builder.adapters.certificates import copy_given, ensure_own
+from builder.adapters.files import write_atomic
 from builder.errors import ConfigError, HostError
 
 NOW = datetime(2026, 5, 1, tzinfo=timezone.utc)
@@ -97,14 +97,13 @@ def test_two_that_make_an_authority_at_once_end_with_the_same(
     theirs = (tmp_path / "authority/ca-with-key.pem").read_bytes()
     ours = tmp_path / "ours"
     ours.mkdir()
-    real = certificates.write_atomic
 
     def late(path: Path, data: bytes, *, mode: int) -> None:
         if path.name.startswith(".ca-with-key"):
             (ours / "ca-with-key.pem").write_bytes(theirs)
-        real(path, data, mode=mode)
+        write_atomic(path, data, mode=mode)
 
-    monkeypatch.setattr(certificates, "write_atomic", late)
+    monkeypatch.setattr("builder.adapters.certificates.write_atomic", late)
     assert ensure_own(ours, tmp_path / "second.pem", (), now=NOW)
     assert (ours / "ca-with-key.pem").read_bytes() == theirs
     read(tmp_path / "second.pem").verify_directly_issued_by(read(tmp_path / "authority/ca.pem"))
