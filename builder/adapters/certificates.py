@@ -226,7 +226,8 @@ def _load_key(path: Path) -> PrivateKeyTypes:
 def _read_given(path: Path) -> bytes:
     try:
         if not path.is_file() or path.stat().st_size > MAX_FILE:
-            raise ConfigError("there is no such file, or it is too large to be one", where=str(path))
+            hint = "correct `expose.certificate` and `expose.key` in devbox.yaml"
+            raise ConfigError("there is no such PEM file", where=str(path), hint=hint)
         return path.read_bytes()
     except OSError as error:
         raise cannot("read", path, error) from error

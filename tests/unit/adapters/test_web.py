@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import socket
 import ssl
 import struct
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from builder.adapters.certificates import ensure_own
 from builder.adapters.web import (
     WebPlace,
     WebProtocolError,
@@ -22,6 +26,7 @@ from builder.adapters.web import (
     WebUnreachableError,
     check_page,
     check_websocket,
+    offers_tls,
 )
 from builder.errors import NotReadyError
 
@@ -231,6 +236,28 @@ class TestTls:
         with pytest.raises(WebTlsError, match="does not speak TLS with us") as caught:
             check_page(place, timeout=5)
         assert not caught.value.alert
+        thread.join(5)
+
+    @pytest.mark.parametrize(("least", "offered"), [(ssl.TLSVersion.TLSv1, True), (ssl.TLSVersion.TLSv1_2, False)])
+    def test_a_server_that_would_speak_old_tls_is_found_out(
+        self, tmp_path: Path, least: ssl.TLSVersion, *, offered: bool
+    ) -> None:
+        ensure_own(tmp_path / "authority", tmp_path / "tls.pem", ())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.load_cert_chain(tmp_path / "tls.pem")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = least
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def run() -> None:
+            with listener, listener.accept()[0] as link, contextlib.suppress(OSError):
+                context.wrap_socket(link, server_side=True)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        assert offers_tls(at(listener.getsockname()[1]), ssl.TLSVersion.TLSv1_1) is offered
         thread.join(5)
 
     def test_an_address_of_ipv6_stands_in_brackets(self) -> None:
