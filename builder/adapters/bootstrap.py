@@ -192,15 +192,27 @@ def _make_with_mmdebstrap(
             f"--keyring={keyring}",
             "--format=tar",
             *(["--include=ca-certificates"] if needs_tls else []),
-            *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in LEFT_OUT),
-            *(f"--dpkgopt=path-include={pattern}" for pattern in KEPT),
+            *(f"--dpkgopt=path-exclude /usr/share/{folder}/*" for folder in LEFT_OUT),
+            *(f"--dpkgopt=path-include {pattern}" for pattern in KEPT),
             *([f"--hook-directory={MERGED_USR}"] if MERGED_USR.is_dir() else []),
+            f"--extract-hook={_leave_out_script()}",
             f"--customize-hook=rm -rf {unwanted}",
             base.codename,
             str(part),
             str(sources),
         ]
     )
+
+
+def _leave_out_script() -> str:
+    """What dpkg is to leave out, taken away after mmdebstrap itself unpacked the first packages.
+
+    It would leave these files out itself, where it finds `path-exclude=` in dpkg's settings: by a filter in Python,
+    started anew for each package, which took 12 of 25 s. Written with a blank, dpkg alone understands it.
+    """
+    inside = " -o ".join(f'-path "$1/usr/share/{folder}/*"' for folder in LEFT_OUT)
+    kept = " ".join(f'! -path "$1{pattern}"' for pattern in KEPT)
+    return f'find "$1/usr/share" "(" {inside} ")" "(" -type d -empty -o ! -type d {kept} ")" -delete'
 
 
 def _make_with_debootstrap(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from builder.tasks.interfaces import Context, Engine, Progress
 
 # Raise it when the way a base is bootstrapped changes what is in it.
-RECIPE = 2
+RECIPE = 3
 
 
 def answer_base(context: Context, resolved: Resolved) -> tuple[BaseAnswer, tuple[Substitution, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from builder.adapters.aptsources import Mirrors, check_known, find_mirrors, parse_deb822, parse_one_line, probe_archives
-from builder.adapters.bootstrap import _remove_work, bootstrap_base, can_bootstrap
+from builder.adapters.bootstrap import _leave_out_script, _remove_work, bootstrap_base, can_bootstrap
 from builder.adapters.urls import Unreachable
 from builder.errors import HostError
 from builder.model import Base
@@ -187,6 +188,18 @@ def test_a_failed_bootstrap_shows_its_tail_and_leaves_nothing(
     assert caught.value.detail == "E: no luck"
     assert heard == ["E: no luck"]
     assert list(target.parent.iterdir()) == []
+
+
+def test_what_the_first_packages_bring_of_documents_is_taken_away_but_for_licences(tmp_path: Path) -> None:
+    share = tmp_path / "usr/share"
+    kept = {"doc/a/copyright", "locale/locale.alias", "perl/man/file"}
+    for name in (*kept, "doc/a/README", "doc/a/examples/one", "info/dir", "locale/de/x.mo", "man/man1/ls.1"):
+        (share / name).parent.mkdir(parents=True, exist_ok=True)
+        (share / name).touch()
+    (share / "doc/b").symlink_to("a")
+    subprocess.run(["sh", "-c", _leave_out_script(), "exec", str(tmp_path)], check=True)  # as mmdebstrap does
+    left = {str(path.relative_to(share)) for path in share.rglob("*")}
+    assert left == {*kept, "doc", "doc/a", "info", "locale", "man", "perl", "perl/man"}
 
 
 def test_a_work_folder_with_a_mount_in_it_is_never_walked_into(tmp_path: Path) -> None:
