@@ -1,0 +1,164 @@
+"""Verbs that look at a workstation and change nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from builder.cli.frame import Json, app, keys_of, load_config, options, print_json, project_of, say, session
+from builder.errors import ConfigError
+
+if TYPE_CHECKING:
+    from builder.tasks.status import Status
+
+
+@app.command()
+def status(context: typer.Context, as_json: Json = False) -> None:
+    """Show the workstation of this folder."""
+    from builder.tasks.status import describe_state
+
+    found = _find_status(context, inside=as_json)
+    if as_json:
+        print_json(found)
+    else:
+        say(describe_state(found))
+
+
+def _find_status(context: typer.Context, *, inside: bool) -> Status:
+    from builder.shortcut import look_at_workstation
+
+    if seen := look_at_workstation(options(context).directory, os.environ, inside=inside):
+        return seen
+    from builder.tasks.status import read_status
+
+    with session(context) as ours:
+        return read_status(ours, project_of(ours))
+
+
+@app.command("list")
+def list_workstations(context: typer.Context, as_json: Json = False) -> None:
+    """Show every workstation on the engine."""
+    from builder.tasks.status import list_statuses
+
+    with session(context) as ours:
+        found = list_statuses(ours)
+    if as_json:
+        print_json(list(found))
+        return
+    if not found:
+        say("there are no workstations; `devbox up` makes one")
+    for item in found:
+        say(f"{item.name:<20}  {item.state:<9}  {item.endpoints.get('web', ''):<28}  {item.workspace}")
+
+
+@app.command()
+def logs(
+    context: typer.Context,
+    service: Annotated[Optional[str], typer.Argument(help="One service, such as xvnc; all of them without.")] = None,  # noqa: UP045  # typer reads it at run time on 3.10
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    tail: Annotated[Optional[int], typer.Option("--tail", "-n", min=0, help="Only the last lines.")] = None,  # noqa: UP045
+) -> None:
+    """Show what the workstation wrote."""
+    from builder.tasks.access import read_logs
+
+    with session(context) as ours:
+        for line in read_logs(ours, project_of(ours), service=service, follow=follow, tail=tail):
+            sys.stdout.buffer.write(line.rstrip(b"\n") + b"\n")
+            sys.stdout.buffer.flush()
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    as_json: Json = False,
+    junit: Annotated[Optional[Path], typer.Option("--junit", help="Write the results as JUnit XML.")] = None,  # noqa: UP045
+    report: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--report", help="Write a folder with an HTML report: results, picture, time line, packages."),
+    ] = None,
+    only: Annotated[str, typer.Option("--only", help="Only these groups, with commas between them.")] = "",
+    skip: Annotated[str, typer.Option("--skip", help="Not these groups.")] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="Substitutions and other warnings fail.")] = False,
+    image: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--image", help="Verify a throw-away of this image; no workstation is touched."),
+    ] = None,
+    repeat: Annotated[int, typer.Option("--repeat", min=1, max=100, help="Throw-away starts of the group timing.")] = 5,
+    cold: Annotated[bool, typer.Option("--cold", help="Drop this machine's page cache before each of them.")] = False,
+) -> None:
+    """Prove that the workstation keeps its promises; exit code 7 when it does not."""
+    from builder.suite.registry import choose_groups
+    from builder.suite.table import render_table
+    from builder.suite.verify import refuse_failures
+    from builder.suite.verify import verify as verify_subject
+    from builder.wiring import open_subject
+
+    groups = choose_groups(_words(only), _words(skip))
+    with session(context) as ours, open_subject(ours, image, repeat=repeat, cold=cold) as subject:
+        found = verify_subject(subject, groups, ours.report, strict=strict)
+        if report is not None:
+            from builder.suite.report import write_report
+
+            write_report(found, subject, report)
+    if junit is not None:
+        from builder.suite.junit import write_junit
+
+        write_junit(found, junit)
+    if as_json:
+        print_json(found)
+    else:
+        say(render_table(found))
+    refuse_failures(found)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in (part.strip() for part in text.split(",")) if word)
+
+
+@app.command()
+def screenshot(context: typer.Context, file: Annotated[Path, typer.Argument(help="Where the PNG goes.")]) -> None:
+    """Take a real picture of the desktop, through VNC."""
+    from builder.tasks.access import find_place
+    from builder.wiring import take_picture
+
+    with session(context) as ours:
+        settings = load_config(ours)
+        place = find_place(ours, settings.name, "vnc")
+        size = take_picture(place, keys_of(ours, settings).password, file)
+    say(f"{file}: {size[0]}x{size[1]}")
+
+
+@app.command()
+def sbom(
+    context: typer.Context,
+    form: Annotated[str, typer.Option("--format", help="cyclonedx (1.6) or spdx (2.3); both are JSON.")] = "cyclonedx",
+    image: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--image", help="An image of the engine.", show_default="the one of this folder"),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="Write to this file.", show_default="standard output"),
+    ] = None,
+) -> None:
+    """List what is in the image: packages, licences and all other files."""
+    from builder.adapters.sbom import BillFormat, render_bill
+    from builder.tasks.sbom import read_bill
+
+    if form not in [known.value for known in BillFormat]:
+        raise ConfigError(f"--format {form} is unknown", hint="it is cyclonedx or spdx")
+    if output is not None and not output.parent.is_dir():  # before the image is read, which takes seconds
+        raise ConfigError("there is no such folder", where=str(output.parent), hint="--output names a file in one")
+    with session(context) as ours:
+        text = render_bill(read_bill(ours, project_of(ours), image), BillFormat(form))
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    from builder.adapters.files import write_atomic
+
+    write_atomic(output, text.encode())
+    say(f"{output} written")
