@@ -1,8 +1,9 @@
 """VNC itself: how fast pictures come from each server, plain and through the web page, and how late they are.
 
-Each case is an X server of its own in a throw-away of our image, with the arguments that are compared. Throughput: a
-terminal that scrolls, and a screen that changes its colour. Latency: from a key to the picture of what it did. The
-client is ours: it takes what comes as fast as Python can, which bounds raw pictures at about a hundred a second.
+Each case (bench/vnc_cases.py) is an X server of its own in a throw-away of our image, with the arguments that are
+compared. Throughput: a screen that changes its colour, a terminal that scrolls, a photograph that moves. Latency: from
+a key to the picture of what it did. The client is ours: it unpacks what comes as fast as Python can, which bounds raw
+pictures at about a hundred a second.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench.figures import Figure, Grid
 from bench.recipe import Recipe, Running, api, recipe_of, running
+from bench.vnc_cases import TIGER_CASES, TIGHT_CASES, Case
 from bench.websocket import WebSocketStream
 from builder.adapters.clock import wait_for
 from builder.adapters.rfb import NoVncServerError, VncClient, VncTimeoutError, connect, greet
@@ -27,59 +28,23 @@ if TYPE_CHECKING:
     from bench.pair import Pair
 
 PAINTER: Final = Path(__file__).with_name("painter.py")
-SECONDS: Final = 2.0
+SECONDS: Final = 1.5
 KEYS: Final = 60
 WARM_UP_S: Final = 1.0
-TITLE: Final = "VNC: a full-screen colour change, a scrolling terminal, and the time from a key to its picture"
+TITLE: Final = (
+    "VNC: a full-screen colour change, a scrolling terminal, a full-screen photograph that moves, "
+    "and the time from a key to its picture"
+)
 COLUMNS: Final = (
-    *("colour, updates/s", "colour, MB/s", "terminal, updates/s", "terminal, MB/s"),
+    *("colour, updates/s", "colour, MB/s", "terminal, updates/s", "terminal, MB/s", "photo, updates/s", "photo, MB/s"),
     *("key to picture, median ms", "95 of 100, ms"),
 )
 GEOMETRY: Final = ("-geometry", "1920x1080", "-depth", "24")
-TIGER: Final = ("Xtigervnc", "-SecurityTypes", "None", "-AlwaysShared", "-UseBlacklist=0", "-extension", "GLX")
-TIGHT: Final = ("Xtightvnc", "-alwaysshared")
 SCROLL: Final = (
     *("xfce4-terminal", "--disable-server", "--hide-menubar", "--geometry=210x55"),
     *("-x", "seq", "1", "99999999"),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One way to see a desktop."""
-
-    words: str
-    command: tuple[str, ...]
-    web: bool = False
-    packed: bool = False  # ZRLE or Zlib; else raw
-    usual: bool = False  # what people have who change nothing
-
-
-TIGER_CASES: Final = (
-    Case(words="TigerVNC, raw", command=TIGER, usual=True),
-    Case(words="TigerVNC, ZRLE", command=TIGER, packed=True),
-    Case(words="TigerVNC, raw, -CompareFB=0", command=(*TIGER, "-CompareFB=0")),
-    Case(
-        words="TigerVNC, ZRLE, -CompareFB=0",
-        command=(*TIGER, "-CompareFB=0"), packed=True,
-    ),
-    Case(words="TigerVNC, raw, -FrameRate=30", command=(*TIGER, "-FrameRate=30")),
-    Case(words="TigerVNC, raw, -FrameRate=120", command=(*TIGER, "-FrameRate=120")),
-    Case(words="TigerVNC by the web page, raw", command=TIGER, web=True),
-    Case(words="TigerVNC by the web page, ZRLE", command=TIGER, web=True, packed=True, usual=True),
-    Case(
-        words="TigerVNC by the web page, ZRLE, -CompareFB=0",
-        command=(*TIGER, "-CompareFB=0"), web=True, packed=True,
-    ),
-)  # fmt: skip
-TIGHT_CASES: Final = (
-    Case(words="TightVNC, raw", command=TIGHT, usual=True),
-    Case(words="TightVNC, Zlib", command=TIGHT, packed=True),
-    Case(words="TightVNC, raw, -deferupdate 10", command=(*TIGHT, "-deferupdate", "10")),
-    Case(words="TightVNC, raw, -deferupdate 1", command=(*TIGHT, "-deferupdate", "1")),
-    Case(words="TightVNC by the web page, raw", command=TIGHT, web=True),
-    Case(words="TightVNC by the web page, Zlib", command=TIGHT, web=True, packed=True, usual=True),
-)
+MANY: Final = 5000  # colours that only a photograph has
 
 
 def measure_vnc(pair: Pair, rounds: int) -> list[Figure]:
@@ -98,7 +63,7 @@ def _measure(pair: Pair, wanted: Callable[[Case], bool]) -> list[Figure]:
     tight.devbox("up")
     tight.status()
     tight.devbox("stop")
-    plans = ((pair.recipes[0], TIGER_CASES), (recipe_of(tight.container, ""), TIGHT_CASES))
+    plans = ((recipe_of(pair.ours.container, ""), TIGER_CASES), (recipe_of(tight.container, ""), TIGHT_CASES))
     rows = {words: row for recipe, cases in plans for words, row in _measure_cases(recipe, list(filter(wanted, cases)))}
     pair.grids.append(Grid(title=TITLE, columns=COLUMNS, rows=rows))
     return []
@@ -157,7 +122,7 @@ class Server:
                     greeting = connect(self.address, self.port)
             except NoVncServerError:
                 return None
-            return greeting.login(None, packed=self.case.packed)
+            return greeting.login(None, encodings=self.case.encodings)
 
         return wait_for("a greeting", knock, deadline_s=20, interval_s=0.1)
 
@@ -165,12 +130,15 @@ class Server:
 def _measure_case(server: Server) -> tuple[float, ...]:
     """In the order of COLUMNS."""
     row: list[float] = []
-    for mode in ("colours", "scroll"):
+    for mode in ("colours", "scroll", "photo"):
         if mode == "scroll":
             server.run(*SCROLL)
         else:
             server.paint(mode)
-        time.sleep(WARM_UP_S)
+        if mode == "photo":
+            _wait_photo(server)  # it is made only then
+        else:
+            time.sleep(WARM_UP_S)
         row += _throughput(server)
         server.wipe()
     server.paint("keys")
@@ -178,6 +146,11 @@ def _measure_case(server: Server) -> tuple[float, ...]:
     late = _latencies(server)
     server.wipe()
     return (*row, statistics.median(late), statistics.quantiles(late, n=20)[-1])
+
+
+def _wait_photo(server: Server) -> None:
+    with server.client() as client:
+        client.wait_picture(lambda picture: picture.colours(MANY) == MANY, 20, what="the photograph")
 
 
 def _throughput(server: Server) -> tuple[float, float]:

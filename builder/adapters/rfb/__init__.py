@@ -3,13 +3,14 @@
     with connect("127.0.0.1", 5901).login(password) as client:
         client.settle(0.5, 20).save_png(path)
 
-Split by phase: faults, wire (bytes), login (the door), client (the session), decode and picture (pixels), keys
-and hands (input), clipboard. Why our own: docs/decisions/vnc-client.md.
+Split by phase: faults, wire (bytes), login (the door), client (the session), decode, tight, packed and picture
+(pixels), keys and hands (input), clipboard. Why our own: docs/decisions/vnc-client.md.
 """
 
 from __future__ import annotations
 
 from builder.adapters.rfb.client import Greeting, Update, VncClient, connect, greet, security_types
+from builder.adapters.rfb.decode import PACKED, PLAIN, ask_tight
 from builder.adapters.rfb.faults import (
     ConnectionLostError,
     LoginRefusedError,
@@ -25,6 +26,8 @@ from builder.adapters.rfb.login import SecurityType
 from builder.adapters.rfb.picture import Picture
 
 __all__ = [
+    "PACKED",
+    "PLAIN",
     "ConnectionLostError",
     "Greeting",
     "LoginRefusedError",
@@ -39,6 +42,7 @@ __all__ = [
     "VncClient",
     "VncError",
     "VncTimeoutError",
+    "ask_tight",
     "connect",
     "greet",
     "security_types",

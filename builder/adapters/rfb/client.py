@@ -7,12 +7,12 @@ deadline in seconds. Not here: what a picture means (readiness, verify), how a p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
 from builder.adapters.rfb.clipboard import Clipboard
-from builder.adapters.rfb.decode import Decoder, Encoding
+from builder.adapters.rfb.decode import PLAIN, Decoder, Encoding
 from builder.adapters.rfb.faults import (
     LoginRefusedError,
     ProtocolFaultError,
@@ -26,8 +26,6 @@ from builder.adapters.rfb.picture import Framebuffer, Picture
 from builder.adapters.rfb.wire import Stream, Wire, open_stream
 
 SET_PIXEL_FORMAT, SET_ENCODINGS, UPDATE_REQUEST, SET_DESKTOP_SIZE = 0, 2, 3, 251
-PICTURE_ENCODINGS = (Encoding.COPY_RECT, Encoding.RAW)
-PACKED_ENCODINGS = (Encoding.COPY_RECT, Encoding.ZRLE, Encoding.ZLIB, Encoding.RAW)
 PSEUDO_ENCODINGS = (Encoding.DESKTOP_SIZE, Encoding.EXTENDED_DESKTOP_SIZE, Encoding.CURSOR, Encoding.EXTENDED_CLIPBOARD)
 RESIZE_FAULTS = {1: "it is prohibited", 2: "out of resources", 3: "it takes the layout as invalid"}
 
@@ -51,16 +49,16 @@ class Greeting:
         self.security_types = read_security_types(wire, self.version)
 
     def login(
-        self, password: str | None, *, shared: bool = True, packed: bool = False, force: int | None = None
+        self, password: str | None, *, shared: bool = True, encodings: Sequence[int] = PLAIN, force: int | None = None
     ) -> VncClient:
         """Log in with the password, or without where the server allows that and none is given.
 
-        `packed` asks for compressed pixels, for an engine that is not on this machine; `force` chooses a
+        `encodings` (PLAIN, PACKED, `ask_tight`) are how pixels may come, the best first; `force` chooses a
         security type whether it was offered or not. Raises LoginRefusedError, TooManyFailuresError.
         """
         try:
             log_in(self._wire, self.version, self.security_types, password, force)
-            return VncClient(self._wire, shared=shared, packed=packed)
+            return VncClient(self._wire, shared=shared, encodings=encodings)
         except VncError:
             self.close()
             raise
@@ -72,7 +70,7 @@ class Greeting:
 class VncClient:
     """A session. Use as a context manager, or call `close`."""
 
-    def __init__(self, wire: Wire, *, shared: bool = True, packed: bool = False) -> None:
+    def __init__(self, wire: Wire, *, shared: bool = True, encodings: Sequence[int] = PLAIN) -> None:
         self._wire = wire
         wire.begin("the description of the screen")
         wire.send("B", int(shared))
@@ -91,7 +89,7 @@ class VncClient:
         self._uncovered = 1
         self._layout: tuple[int, int] | None = None
         self._resize_status: int | None = None
-        self._introduce(PACKED_ENCODINGS if packed else PICTURE_ENCODINGS)
+        self._introduce(encodings)
 
     def __enter__(self) -> VncClient:
         return self
@@ -200,10 +198,10 @@ class VncClient:
                 raise self._late(what, deadline_s)
         return self._clipboard.text
 
-    def _introduce(self, encodings: tuple[Encoding, ...]) -> None:
+    def _introduce(self, encodings: Sequence[int]) -> None:
         """32 bits, depth 24, little-endian, true colour: the bytes of a pixel are blue, green, red, unused."""
         self._wire.send("BxxxBBBBHHHBBBxxx", SET_PIXEL_FORMAT, 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
-        asked = encodings + PSEUDO_ENCODINGS
+        asked = (*encodings, *PSEUDO_ENCODINGS)
         self._wire.send(f"BxH{len(asked)}i", SET_ENCODINGS, len(asked), *asked)
 
     def _request(self) -> None:
@@ -253,22 +251,31 @@ class VncClient:
     def _receive_update(self) -> None:
         before = self._wire.taken() - 1
         self._wire.skip(1)
-        count = self._wire.u16()
-        pixels = sum(self._receive_rectangle() for _ in range(count))
+        painted = list(self._receive_rectangles(self._wire.u16()))
+        pixels = sum(painted)
         self._uncovered = max(0, self._uncovered - pixels)
         self._requested = False
         self._serial += 1
         self._last = Update(
-            seconds=time.monotonic() - self._started, bytes=self._wire.taken() - before, rectangles=count, pixels=pixels
+            seconds=time.monotonic() - self._started,
+            bytes=self._wire.taken() - before,
+            rectangles=len(painted),
+            pixels=pixels,
         )
 
-    def _receive_rectangle(self) -> int:
-        """Read one rectangle; the number of pixels that it painted."""
-        wire = self._wire
-        x, y, width, height, encoding = wire.u16(), wire.u16(), wire.u16(), wire.u16(), wire.s32()
+    def _receive_rectangles(self, count: int) -> Iterator[int]:
+        """Read up to `count` rectangles, or up to the one that says it is the last; the pixels that each painted."""
+        for _ in range(count):
+            x, y, width, height = (self._wire.u16() for _ in range(4))
+            encoding = self._wire.s32()
+            if encoding == Encoding.LAST_RECTANGLE:
+                return
+            yield self._receive_rectangle(x, y, width, height, encoding)
+
+    def _receive_rectangle(self, x: int, y: int, width: int, height: int, encoding: int) -> int:
         if encoding == Encoding.CURSOR:
             # Asked for so that the pointer is not part of the picture; its shape is of no use here.
-            wire.skip(4 * width * height + (width + 7) // 8 * height)
+            self._wire.skip(4 * width * height + (width + 7) // 8 * height)
         elif encoding == Encoding.DESKTOP_SIZE:
             self._adopt_size(width, height)
         elif encoding == Encoding.EXTENDED_DESKTOP_SIZE:

@@ -1,7 +1,7 @@
-"""Owns the encodings of rectangles: Raw, CopyRect, Zlib and ZRLE into a Framebuffer.
+"""Owns the encodings of rectangles: which to ask for, and Raw, CopyRect, Zlib, ZRLE and Tight into a Framebuffer.
 
-Raw is the fastest over loopback, ZRLE (TigerVNC) and Zlib (TightVNC) spare the line of a remote engine. Both
-compressed ones keep one zlib stream for the whole connection, hence the class.
+Raw is the fastest over loopback, ZRLE (TigerVNC), Zlib (TightVNC) and Tight (both) spare the line of a remote engine.
+The packed ones keep their zlib streams for the whole connection, hence the class.
 """
 
 from __future__ import annotations
@@ -11,24 +11,41 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from builder.adapters.rfb.faults import ProtocolFaultError
+from builder.adapters.rfb.packed import read_packed, spell, widen
 from builder.adapters.rfb.picture import BYTES, Framebuffer
+from builder.adapters.rfb.tight import TightReader
 
 if TYPE_CHECKING:
     from builder.adapters.rfb.wire import Wire
 
 TILE = 64
-MAX_PACKED = 1 << 28
 
 
 class Encoding(IntEnum):
     RAW = 0
     COPY_RECT = 1
     ZLIB = 6
+    TIGHT = 7
     ZRLE = 16
+    QUALITY = -32  # and up to 9 more: the level
     DESKTOP_SIZE = -223
+    LAST_RECTANGLE = -224
     CURSOR = -239
+    COMPRESSION = -256  # and up to 9 more: the level
     EXTENDED_DESKTOP_SIZE = -308
     EXTENDED_CLIPBOARD = -1063131698  # 0xC0A1E5CE
+
+
+PLAIN = (Encoding.COPY_RECT, Encoding.RAW)
+PACKED = (Encoding.COPY_RECT, Encoding.ZRLE, Encoding.ZLIB, Encoding.RAW)
+
+
+def ask_tight(*, quality: int | None = None, compression: int | None = None) -> tuple[int, ...]:
+    """Tight with levels from 0 to 9; without a quality nothing is lost, since the server may not send JPEG then."""
+    levels = ((Encoding.QUALITY, quality), (Encoding.COMPRESSION, compression))
+    asked = [encoding + level for encoding, level in levels if level is not None]
+    # Only for a client that can do without a count does a server look for areas of one colour.
+    return (Encoding.COPY_RECT, Encoding.TIGHT, Encoding.RAW, Encoding.LAST_RECTANGLE, *asked)
 
 
 class Decoder:
@@ -38,6 +55,7 @@ class Decoder:
         self._wire = wire
         self._zlib = zlib.decompressobj()
         self._zrle = zlib.decompressobj()
+        self._tight = TightReader(wire)
 
     def paint(self, screen: Framebuffer, encoding: int, x: int, y: int, width: int, height: int) -> None:
         """Raises ProtocolFaultError for an encoding that was not asked for or a broken body."""
@@ -49,6 +67,8 @@ class Decoder:
             screen.copy(x, y, width, height, self._wire.u16(), self._wire.u16())
         elif encoding == Encoding.ZLIB:
             screen.put(x, y, width, height, self._inflate(self._zlib, size, exact=True))
+        elif encoding == Encoding.TIGHT:
+            screen.put(x, y, width, height, self._tight.read(width, height))
         elif encoding == Encoding.ZRLE:
             # A tile is never longer than its pixels plus a byte or, in run lengths, one byte a pixel more.
             self._paint_tiles(screen, x, y, width, height, self._inflate(self._zrle, 2 * size + TILE * TILE))
@@ -56,17 +76,7 @@ class Decoder:
             raise ProtocolFaultError(f"the server uses the unknown encoding {encoding}", where=self._wire.where)
 
     def _inflate(self, stream: zlib._Decompress, most: int, *, exact: bool = False) -> bytes:
-        packed = self._wire.u32()
-        if packed > MAX_PACKED:
-            raise ProtocolFaultError(f"a rectangle of {packed} packed bytes", where=self._wire.where)
-        try:
-            # `most + 1`: a stream that could give more than the rectangle holds shows itself.
-            data = stream.decompress(self._wire.read(packed), most + 1)
-        except zlib.error as error:
-            raise ProtocolFaultError(f"packed pixels are damaged: {error}", where=self._wire.where) from error
-        if len(data) > most or (exact and len(data) != most):
-            raise ProtocolFaultError("packed pixels do not fill their rectangle", where=self._wire.where)
-        return data
+        return read_packed(self._wire, stream, self._wire.u32(), most, exact=exact)
 
     def _paint_tiles(self, screen: Framebuffer, x: int, y: int, width: int, height: int, data: bytes) -> None:
         tiles = _Tiles(data)
@@ -91,7 +101,7 @@ class _Tiles:
         kind = self._byte()
         count = columns * rows
         if kind == 0:
-            return _widen(self._take(3 * count))
+            return widen(self._take(3 * count))
         if kind == 1:
             return self._colour() * count
         if kind <= 16:
@@ -104,15 +114,7 @@ class _Tiles:
 
     def _packed(self, palette: list[bytes], columns: int, rows: int) -> bytes:
         bits = 1 if len(palette) == 2 else 2 if len(palette) <= 4 else 4
-        shifts = range(8 - bits, -1, -bits)
-        # Padding bits may name colours that the palette lacks.
-        palette = palette + [bytes(BYTES)] * ((1 << bits) - len(palette))
-        stride = (columns * bits + 7) // 8
-        mask = (1 << bits) - 1
-        packed = self._take(stride * rows)
-        spelled = {byte: b"".join(palette[byte >> shift & mask] for shift in shifts) for byte in set(packed)}
-        lines = (packed[start : start + stride] for start in range(0, len(packed), stride))
-        return b"".join(b"".join(map(spelled.__getitem__, line))[: BYTES * columns] for line in lines)
+        return spell(self._take((columns * bits + 7) // 8 * rows), palette, columns, bits)
 
     def _runs(self, count: int, palette: list[bytes] | None) -> bytes:
         parts: list[bytes] = []
@@ -153,11 +155,3 @@ class _Tiles:
         part = self._data[self._at : end]
         self._at = end
         return part
-
-
-def _widen(pixels: bytes) -> bytearray:
-    """Three bytes a pixel, as ZRLE has it, to the four of the framebuffer."""
-    wide = bytearray(BYTES * (len(pixels) // 3))
-    for channel in range(3):
-        wide[channel::BYTES] = pixels[channel::3]
-    return wide

@@ -7,12 +7,14 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from builder.adapters.rfb import (
+    PACKED,
+    PLAIN,
     ConnectionLostError,
     Greeting,
     LoginRefusedError,
@@ -24,6 +26,7 @@ from builder.adapters.rfb import (
     UnknownKeyError,
     VncClient,
     VncTimeoutError,
+    ask_tight,
     connect,
     greet,
     security_types,
@@ -44,6 +47,7 @@ class Server:
         self.far, self.socket = socket.socketpair()
         self.socket.settimeout(5)
         self.error: BaseException | None = None
+        self.asked: tuple[int, ...] = ()  # encodings, the best first
         self._script = script
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -97,7 +101,7 @@ class Server:
         assert self.read(20)[:4] == b"\0\0\0\0"
         kind, count = struct.unpack(">BxH", self.read(4))
         assert kind == 2
-        self.read(4 * count)
+        self.asked = struct.unpack(f">{count}i", self.read(4 * count))
 
     def request(self) -> tuple[int, int, int]:
         kind, incremental, _x, _y, width, height = struct.unpack(">BBHHHH", self.read(10))
@@ -133,13 +137,15 @@ def greeted(server: Server, timeout: float = 5) -> Greeting:
     return greet(server.far, timeout, where="test")
 
 
-def logged_in(serve: Serve, script: Callable[[Server], None], *, packed: bool = False, timeout: float = 5) -> VncClient:
+def logged_in(
+    serve: Serve, script: Callable[[Server], None], *, encodings: Sequence[int] = PLAIN, timeout: float = 5
+) -> VncClient:
     def whole(server: Server) -> None:
         server.open()
         script(server)
         server.wait_for_hang_up()
 
-    return greeted(serve(whole), timeout).login(None, packed=packed)
+    return greeted(serve(whole), timeout).login(None, encodings=encodings)
 
 
 class TestTheDoor:
@@ -388,7 +394,7 @@ class TestThePicture:
             server.request()
             server.send(update(rectangle(0, 0, 4, 1, 6, packed(RED * 4)), rectangle(0, 1, 4, 1, 6, packed(BLUE * 4))))
 
-        assert logged_in(serve, paint, packed=True).picture().colours(9) == 2
+        assert logged_in(serve, paint, encodings=PACKED).picture().colours(9) == 2
 
     @pytest.mark.parametrize(
         ("tile", "rgb"),
@@ -407,7 +413,7 @@ class TestThePicture:
             body = zlib.compress(tile)
             server.send(update(rectangle(0, 0, 4, 2, 16, struct.pack(">I", len(body)) + body)))
 
-        client = logged_in(serve, paint, packed=True)
+        client = logged_in(serve, paint, encodings=PACKED)
         client.next_update(1)
         assert client.snapshot().rgb.hex() == rgb
 
@@ -416,7 +422,48 @@ class TestThePicture:
         body = zlib.compress(tile)
         message = update(rectangle(0, 0, 4, 2, 16, struct.pack(">I", len(body)) + body))
         with pytest.raises(ProtocolFaultError):
-            logged_in(serve, lambda server: server.send(message), packed=True).next_update(1)
+            logged_in(serve, lambda server: server.send(message), encodings=PACKED).next_update(1)
+
+    @pytest.mark.parametrize(
+        ("encodings", "levels"),
+        [
+            (ask_tight(quality=6, compression=2), {-26, -254}),
+            (ask_tight(quality=0, compression=9), {-32, -247}),
+            (ask_tight(quality=9), {-23}),
+            (ask_tight(compression=0), {-256}),
+            (ask_tight(), set()),
+            (PACKED, set()),
+        ],
+    )
+    def test_levels_are_asked_for_only_where_they_are_given(
+        self, serve: Serve, encodings: Sequence[int], levels: set[int]
+    ) -> None:
+        def paint(server: Server) -> None:
+            assert {level for level in server.asked if -32 <= level <= -23 or -256 <= level <= -247} == levels
+            server.request()
+            server.send(update(rectangle(0, 0, 4, 2, 0, RED * 8)))
+
+        assert logged_in(serve, paint, encodings=encodings).picture().is_one_colour()
+
+    def test_a_tight_update_without_a_count_ends_with_its_last_rectangle(self, serve: Serve) -> None:
+        def paint(server: Server) -> None:
+            server.request()
+            fills = [rectangle(x, 0, 2, 2, 7, b"\x80" + colour) for x, colour in ((0, b"\xff\0\0"), (2, b"\0\0\xff"))]
+            server.send(struct.pack(">BxH", 0, 65535) + b"".join(fills) + rectangle(0, 0, 0, 0, -224))
+
+        client = logged_in(serve, paint, encodings=ask_tight())
+        told = client.next_update(1)
+        assert told is not None
+        assert (told.rectangles, told.pixels) == (2, 8)
+        assert client.snapshot().rgb.hex() == ("ff0000" * 2 + "0000ff" * 2) * 2
+
+    def test_broken_tight_ends_the_session(self, serve: Serve) -> None:
+        message = update(rectangle(0, 0, 4, 2, 7, b"\xf0"))
+        client = logged_in(serve, lambda server: server.send(message), encodings=ask_tight())
+        with pytest.raises(ProtocolFaultError, match="unknown kind 15"):
+            client.picture(5)
+        with pytest.raises(ConnectionLostError):
+            client.picture(5)
 
     def test_the_pointers_shape_is_read_and_left_out(self, serve: Serve) -> None:
         def paint(server: Server) -> None:
