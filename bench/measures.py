@@ -24,6 +24,7 @@ from bench.verbs import (
     measure_verify,
 )
 from bench.vnc import measure_vnc, measure_vnc_settings
+from bench.vnc_browser import measure_vnc_browser
 
 if TYPE_CHECKING:
     from bench.figures import Figure
@@ -55,6 +56,7 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "cold": Measure(run=measure_cold_build, wants_fresh=True),
     "crowd": Measure(run=measure_crowd),
     "vnc-settings": Measure(run=measure_vnc_settings, by_name=True),
+    "vnc-browser": Measure(run=measure_vnc_browser, by_name=True),
     "devcontainer": Measure(run=measure_devcontainer, by_name=True),
     "framework-sessions": Measure(run=measure_framework_sessions, engine=False),
     "framework-10gb": Measure(run=measure_framework_10gb, engine=False, by_name=True),

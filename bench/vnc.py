@@ -44,6 +44,7 @@ SCROLL: Final = (
     *("xfce4-terminal", "--disable-server", "--hide-menubar", "--geometry=210x55"),
     *("-x", "seq", "1", "99999999"),
 )
+THROUGHPUT: Final = ("colours", "terminal", "photo")
 MANY: Final = 5000  # colours that only a photograph has
 
 
@@ -58,24 +59,32 @@ def measure_vnc_settings(pair: Pair, rounds: int) -> list[Figure]:
 
 
 def _measure(pair: Pair, wanted: Callable[[Case], bool]) -> list[Figure]:
+    rows: dict[str, tuple[float, ...]] = {}
+    for recipe, cases in zip(plans(pair), (TIGER_CASES, TIGHT_CASES), strict=True):
+        for server in serving(recipe, list(filter(wanted, cases))):
+            print(f"vnc: {server.case.words}", file=sys.stderr, flush=True)
+            rows[server.case.words] = _measure_case(server)
+    pair.grids.append(Grid(title=TITLE, columns=COLUMNS, rows=rows))
+    return []
+
+
+def plans(pair: Pair) -> tuple[Recipe, Recipe]:
+    """Our image with TigerVNC, and with TightVNC."""
     tight = pair.stand.new("tight")
     tight.write(desktop={"server": "tightvnc"})
     tight.devbox("up")
     tight.status()
     tight.devbox("stop")
-    plans = ((recipe_of(pair.ours.container, ""), TIGER_CASES), (recipe_of(tight.container, ""), TIGHT_CASES))
-    rows = {words: row for recipe, cases in plans for words, row in _measure_cases(recipe, list(filter(wanted, cases)))}
-    pair.grids.append(Grid(title=TITLE, columns=COLUMNS, rows=rows))
-    return []
+    return recipe_of(pair.ours.container, ""), recipe_of(tight.container, "")
 
 
-def _measure_cases(recipe: Recipe, cases: list[Case]) -> Iterator[tuple[str, tuple[float, ...]]]:
+def serving(recipe: Recipe, cases: list[Case]) -> Iterator[Server]:
+    """Each case's server, in one container."""
     with running(recipe) as container:
         address = api().inspect_container(container.id)["NetworkSettings"]["IPAddress"]
         wait_for("the container to rest", lambda: container.listens((6080,)) or None, deadline_s=60, interval_s=0.1)
         for number, case in enumerate(cases, start=5):
-            print(f"vnc: {case.words}", file=sys.stderr, flush=True)
-            yield case.words, _measure_case(Server(container, address, number, case))
+            yield Server(container, address, number, case)
 
 
 class Server:
@@ -99,10 +108,24 @@ class Server:
         made = api().exec_create(self.container.id, list(argv), user=user, environment={"DISPLAY": f":{self.number}"})
         api().exec_start(made["Id"], detach=True)
 
-    def paint(self, mode: str) -> None:
-        self.run("/usr/bin/python3", "-c", PAINTER.read_text(), str(self.number), mode)
+    @contextmanager
+    def drawing(self, mode: str) -> Iterator[None]:
+        if mode == "terminal":
+            self.run(*SCROLL)
+        else:
+            self.run("/usr/bin/python3", "-c", PAINTER.read_text(), str(self.number), mode)
+        if mode == "photo":
+            self._wait_photo()  # it is made only then
+        else:
+            time.sleep(WARM_UP_S)
+        yield
+        self._wipe()
 
-    def wipe(self) -> None:
+    def _wait_photo(self) -> None:
+        with connect(self.address, 5900 + self.number).login(None) as client:
+            client.wait_picture(lambda picture: picture.colours(MANY) == MANY, 20, what="the photograph")
+
+    def _wipe(self) -> None:
         """Ends what draws: with its connection closed, a program of X ends by itself."""
         self.run("sh", "-c", "pkill -f '[9]9999999'; pkill -f '[p]ainter.py DISPLAY'", user="root")
         time.sleep(0.5)
@@ -130,27 +153,12 @@ class Server:
 def _measure_case(server: Server) -> tuple[float, ...]:
     """In the order of COLUMNS."""
     row: list[float] = []
-    for mode in ("colours", "scroll", "photo"):
-        if mode == "scroll":
-            server.run(*SCROLL)
-        else:
-            server.paint(mode)
-        if mode == "photo":
-            _wait_photo(server)  # it is made only then
-        else:
-            time.sleep(WARM_UP_S)
-        row += _throughput(server)
-        server.wipe()
-    server.paint("keys")
-    time.sleep(WARM_UP_S)
-    late = _latencies(server)
-    server.wipe()
+    for mode in THROUGHPUT:
+        with server.drawing(mode):
+            row += _throughput(server)
+    with server.drawing("keys"):
+        late = _latencies(server)
     return (*row, statistics.median(late), statistics.quantiles(late, n=20)[-1])
-
-
-def _wait_photo(server: Server) -> None:
-    with server.client() as client:
-        client.wait_picture(lambda picture: picture.colours(MANY) == MANY, 20, what="the photograph")
 
 
 def _throughput(server: Server) -> tuple[float, float]:

@@ -86,9 +86,10 @@ class TightReader:
             with Image.open(io.BytesIO(body), formats=("JPEG",)) as image:
                 if image.size != (width, height):  # before a pixel is unpacked
                     raise self._fault(f"of {width} x {height} holds a JPEG of {image.width} x {image.height}")
-                return image.convert("RGB").tobytes("raw", "BGRX")
+                pixels: bytes = image.convert("RGB").tobytes("raw", "BGRX")
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise self._fault(f"holds a broken JPEG: {error}") from error
+        return pixels
 
     def _length(self) -> int:
         """One to three bytes, seven bits in each of the first two, the lowest first."""
