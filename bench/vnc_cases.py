@@ -11,6 +11,7 @@ from builder.adapters.rfb import PACKED, PLAIN, ask_tight
 TIGER: Final = ("Xtigervnc", "-SecurityTypes", "None", "-AlwaysShared", "-UseBlacklist=0", "-extension", "GLX")
 TIGHT_BARE: Final = ("Xtightvnc", "-alwaysshared")
 TIGHT: Final = (*TIGHT_BARE, "-deferupdate", "1")  # as services/xvnc/run has it
+PAGE: Final = ask_tight(quality=6, compression=1)  # as viewer.js has it
 NOVNC: Final = ask_tight(quality=6, compression=2)  # noVNC, when nobody tells it otherwise
 FINE: Final = ask_tight(quality=9, compression=2)
 
@@ -43,31 +44,25 @@ TIGER_CASES: Final = (
     Case(words="TigerVNC, raw, -FrameRate=30", command=(*TIGER, "-FrameRate=30")),
     Case(words="TigerVNC, raw, -FrameRate=120", command=(*TIGER, "-FrameRate=120")),
     Case(words="TigerVNC, ZRLE", command=TIGER, encodings=PACKED),
+    Case(words="TigerVNC, Tight with JPEG 6, compression 1", command=TIGER, encodings=PAGE),
     Case(words="TigerVNC, Tight with JPEG 6, compression 2", command=TIGER, encodings=NOVNC),
     Case(words="TigerVNC, Tight with JPEG 9, compression 2", command=TIGER, encodings=FINE),
     *_lossless("TigerVNC", TIGER, (0, 1, 2, 6)),
     Case(
-        words="TigerVNC by the web page, Tight with JPEG 6, compression 2",
-        command=TIGER, web=True, encodings=NOVNC, usual=True,
-    ),
-    Case(
-        words="TigerVNC by the web page, Tight without loss, compression 1",
-        command=TIGER, web=True, encodings=ask_tight(compression=1),
+        words="TigerVNC by the web page, Tight with JPEG 6, compression 1",
+        command=TIGER, web=True, encodings=PAGE, usual=True,
     ),
 )  # fmt: skip
 TIGHT_CASES: Final = (
     Case(words="TightVNC, raw", command=TIGHT, usual=True),
     Case(words="TightVNC, raw, its own deferral", command=TIGHT_BARE),
     Case(words="TightVNC, Zlib", command=TIGHT, encodings=PACKED),
+    Case(words="TightVNC, Tight with JPEG 6, compression 1", command=TIGHT, encodings=PAGE),
     Case(words="TightVNC, Tight with JPEG 6, compression 2", command=TIGHT, encodings=NOVNC),
     Case(words="TightVNC, Tight with JPEG 9, compression 2", command=TIGHT, encodings=FINE),
     *_lossless("TightVNC", TIGHT, (0, 1, 2, 6)),
     Case(
-        words="TightVNC by the web page, Tight with JPEG 6, compression 2",
-        command=TIGHT, web=True, encodings=NOVNC, usual=True,
-    ),
-    Case(
-        words="TightVNC by the web page, Tight without loss, compression 1",
-        command=TIGHT, web=True, encodings=ask_tight(compression=1),
+        words="TightVNC by the web page, Tight with JPEG 6, compression 1",
+        command=TIGHT, web=True, encodings=PAGE, usual=True,
     ),
 )  # fmt: skip

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 
-from builder.adapters.rfb import LoginRefusedError, SecurityType, VncClient, connect, security_types
+from builder.adapters.clock import wait_for
+from builder.adapters.rfb import PACKED, LoginRefusedError, SecurityType, VncClient, ask_tight, connect, security_types
 from tests.engine.conftest import SHELL_RUNS, TERMINAL_ENDS, Workstation
 from tests.engine.pictures import assert_desktop
 
@@ -57,6 +58,18 @@ def start_cat(shared: Workstation, client: VncClient, file: str) -> None:
 def content(shared: Workstation, file: str) -> str:
     """What was written into `file`, once nobody writes to it any more."""
     return shared.wait_inside(f"{file} to be written", f"! pgrep -x cat && test -s {file} && cat {file}").rstrip("\n")
+
+
+@pytest.mark.parametrize("encodings", [PACKED, ask_tight(), ask_tight(compression=0)], ids=["ZRLE", "Tight", "stored"])
+def test_what_comes_packed_without_loss_is_the_raw_picture(shared: Workstation, encodings: Sequence[int]) -> None:
+    port, password = shared.port("vnc"), shared.password()
+    with shared.login_vnc() as raw, connect("127.0.0.1", port).login(password, encodings=encodings) as packed:
+
+        def is_same() -> bool | None:
+            """A clock may tick between the two."""
+            return raw.picture().difference(packed.picture()) == 0 or None
+
+        wait_for("two pictures that are the same", is_same, deadline_s=20, interval_s=0.2)
 
 
 # ------------------------------------------------------------------------------------------------------- login

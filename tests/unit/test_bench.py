@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -16,6 +17,8 @@ from bench.painted import TOLERANCE, Still, find_painted
 from bench.report import find_kept, render_json, render_markdown, render_table
 from bench.sizes import share_out
 from bench.targets import BARS
+from bench.vnc_cases import PAGE, TIGER_CASES, TIGHT_CASES
+from builder.adapters.rfb import ask_tight
 from builder.core.contents import Contents
 from builder.core.dpkg import parse_status
 from builder.model import ImageFile
@@ -199,3 +202,10 @@ def test_a_package_counts_for_the_first_part_that_needs_it() -> None:
         },
     )
     assert share_out(found) == {"base": 10, "git": 32, "node": 3, "desktop": 2}
+
+
+def test_the_web_page_is_measured_as_it_is() -> None:
+    viewer = Path(__file__).parents[2] / "images/rootfs/web/usr/share/devbox/web/viewer.js"
+    levels = {name: int(level) for name, level in re.findall(r"rfb\.(\w+)Level = (\d);", viewer.read_text())}
+    assert ask_tight(**{"quality": 6, **levels}) == PAGE  # 6 is noVNC's own
+    assert {case.encodings for case in (*TIGER_CASES, *TIGHT_CASES) if case.usual and case.web} == {PAGE}

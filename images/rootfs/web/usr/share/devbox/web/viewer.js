@@ -50,6 +50,7 @@ function connect() {
   rfb = new RFB($("screen"), address(), { shared: true });
   rfb.scaleViewport = true; // for servers that cannot resize (TightVNC)
   rfb.resizeSession = true;
+  rfb.compressionLevel = 1; // with more, TightVNC sends coloured text as JPEG and leaves it so: docs/performance.md
   rfb.background = "#18263f";
   rfb.addEventListener("connect", connected);
   rfb.addEventListener("disconnect", disconnected);
