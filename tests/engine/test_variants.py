@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from builder.adapters.assets import load_assets
+from builder.adapters.clock import wait_for
 from builder.adapters.engine.client import Engine
 from builder.adapters.fetch import fetch_tree
-from builder.adapters.rfb import Picture, ResizeRefusedError
+from builder.adapters.rfb import Picture, ResizeRefusedError, ask_tight, connect
 from builder.core.catalog import parse_catalog
 from builder.model import ArchiveSource, UnpackRule
 from tests.engine.conftest import NewWorkstation, Workstation
@@ -56,6 +57,15 @@ def test_tightvnc_shows_the_same_desktop_but_keeps_its_size(new_workstation: New
         assert client.size == (1280, 800)
         with pytest.raises(ResizeRefusedError, match="cannot resize"):
             client.resize(1024, 768)
+        # As viewer.js asks: with more compression, some of it would come as JPEG and stay so.
+        asked = ask_tight(quality=6, compression=1)
+        with connect("127.0.0.1", workstation.port("vnc")).login(workstation.password(), encodings=asked) as page:
+            wait_for(
+                "the web page's picture without loss",
+                lambda: client.picture().difference(page.picture()) == 0 or None,
+                deadline_s=20,
+                interval_s=0.2,
+            )
 
 
 def test_plain_debian_12_has_nothing_to_substitute_its_base_with(new_workstation: NewWorkstation) -> None:
