@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import sys
 
+from builder.errors import HostError, Interrupted
 from builder.shortcut import answer
 
 
 def main() -> None:
-    text = answer(sys.argv[1:], os.environ)
+    try:
+        text = answer(sys.argv[1:], os.environ)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(Interrupted.exit_code)
     if text is None:
         from builder.cli import main as command_line
 
@@ -25,6 +30,10 @@ def write(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        sys.stderr.write(f"error: standard output cannot be written: {error.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again at its end
+        sys.exit(HostError.exit_code)
 
 
 if __name__ == "__main__":

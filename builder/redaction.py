@@ -12,8 +12,12 @@ from typing import Final
 MASK: Final = "***"
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s\"'<>\\`]+)")
 _QUERY: Final = re.compile(r"(?<=[?&])([^=&#]+=)[^&#]+")
+_DIGEST: Final = re.compile(r"@sha256:[0-9a-f]+$")
+# Plain, as JSON and as YAML.
 _SETTING: Final = re.compile(
-    r"((?:Authorization\s*:\s*\w+|_authToken\s*=|_auth\s*=|_password\s*=|\blogin\s+\S+\s+password)\s*)[^\s\"']+", re.I
+    r"""((?:Authorization["']?\s*:\s*["']?(?:(?:Basic|Bearer|Digest|Negotiate|Token)\s+)?"""
+    r"""|(?<![A-Za-z0-9])_(?:authToken|auth|password)["']?\s*[:=]\s*|\blogin\s+\S+\s+password\s+)["']?)[^\s"']+""",
+    re.I,
 )
 
 
@@ -39,6 +43,9 @@ def redact(text: str, *, same_width: bool = False) -> str:
 
 def _split_login(rest: str) -> tuple[str, str, str]:
     """Login, `@` and the rest. A password may hold a `/` that nobody encoded: then no number stands for the port."""
+    if digest := _DIGEST.search(rest):  # of an image, with an @ of its own
+        login, at, place = _split_login(rest[: digest.start()])
+        return login, at, place + digest[0]
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     port = authority.rpartition(":")[2]
     odd = ":" in authority and not port.isdigit() and not authority.startswith("[")

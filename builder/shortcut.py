@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 CONFIG = "devbox.yaml"
 MAX_CONFIG, MAX_STATE = 1 << 20, 16 << 20  # more is refused the long way
-MONTH_S = 30 * 86400
+DAY_S = 86400
+MONTH_S = 30 * DAY_S
 ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
 
 
@@ -37,11 +38,13 @@ def answer(words: Sequence[str], environment: Mapping[str, str]) -> str | None:
             directory = Path(folder)
         case _:
             return None
-    if verb not in ("up", "status") or not directory.is_dir():
+    if verb not in ("up", "status"):
         return None
     try:
+        if not directory.is_dir():
+            return None
         return _answer_up(directory.resolve(), environment) if verb == "up" else _answer_status(directory, environment)
-    except DevboxError:
+    except (DevboxError, OSError):
         return None  # the long way meets it again, where it is told
 
 
@@ -60,12 +63,17 @@ def _answer_status(directory: Path, environment: Mapping[str, str]) -> str | Non
 
 
 def take_fingerprint(directory: Path, environment: Mapping[str, str]) -> str:
-    """One hash over all that `up` reads, cheap to take: unchanged, the last plan still holds."""
+    """One hash over all that `up` reads here, cheap to take: unchanged, the last plan still holds."""
     written = _read_plain(directory / CONFIG, MAX_CONFIG)
     digest = hashlib.sha256(written)
-    facts = [str(directory.resolve()), str(os.getuid()), str(os.getgid()), sys.version]
+    zone = (environment.get("TZ", ""), os.path.realpath("/etc/localtime"))
+    facts = [str(directory.resolve()), str(os.getuid()), str(os.getgid()), sys.version, os.uname().nodename, *zone]
     engine = [f"{name}={environment.get(name, '')}" for name in ENGINE_VARIABLES]
-    of_this_machine = (*_stamp_framework(directory, written), *_stamp_exposure(directory, written))
+    of_this_machine = (
+        *_stamp_framework(directory, written),
+        *_stamp_exposure(directory, written),
+        *_stamp_git(environment),
+    )
     for line in (*facts, *engine, *stamp_code(), *stamp_assets(), *of_this_machine):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
@@ -94,19 +102,29 @@ def _stamp_framework(directory: Path, written: bytes) -> list[str]:
 
 
 def _stamp_exposure(directory: Path, written: bytes) -> list[str]:
-    """A given certificate and its key; else the month: one of our own has to be renewed in time."""
+    """A given certificate, its key and the day: it may be over. Else the month: our own has to be renewed in time."""
     if b"expose" not in written:
         return []
     asked = _read_section(written, "expose")
-    stamps = [f"month {time.time() // MONTH_S}"]
-    for key in ("certificate", "key"):
-        if isinstance(named := asked.get(key), str):
-            try:
-                status = _find_file(directory, named).stat()
-            except OSError:
-                continue  # the long way says what is wrong with it
-            stamps.append(f"{key} {status.st_size} {status.st_mtime_ns}")
-    return stamps
+    given = [named for key in ("certificate", "key") if isinstance(named := asked.get(key), str)]
+    period = DAY_S if given else MONTH_S
+    return [f"period {time.time() // period}", *_stamp_each(_find_file(directory, named) for named in given)]
+
+
+def _stamp_git(environment: Mapping[str, str]) -> Iterator[str]:
+    """Where the person's Git name is written: it is handed in."""
+    home = Path(environment.get("HOME") or "/")
+    settings = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+    return _stamp_each((home / ".gitconfig", settings / "git/config"))
+
+
+def _stamp_each(paths: Iterable[Path]) -> Iterator[str]:
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:
+            continue  # where it has to be there, the long way says what is wrong with it
+        yield f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
 def _read_section(written: bytes, key: str) -> Mapping[str, object]:

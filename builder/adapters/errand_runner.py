@@ -36,7 +36,7 @@ def main() -> None:
 def serve(errand: dict[str, Any]) -> None:
     try:
         answer = run(errand)
-    except OSError as error:
+    except (OSError, ValueError, IndexError) as error:  # also a zero byte in a word, and no word at all
         code = NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_RUN
         answer = {"code": code, "stdout": "", "stderr": encode(str(error).encode())}
     tell(dict(answer, id=errand["id"]))

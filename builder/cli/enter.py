@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn, Optional
 import typer
 
 from builder.cli.frame import app, keys_of, load_config, say, session
-from builder.errors import DevboxError, HostError
+from builder.errors import ConfigError, DevboxError, HostError
 
 
 @app.command()
@@ -98,6 +98,8 @@ def password(
     """Print the VNC password of this workstation, or that of its web desktop, where it is exposed."""
     from builder.tasks.access import find_password, renew_password, renew_web_password
 
+    if door not in ("vnc", "web"):
+        raise ConfigError(f"{door} has no password", hint="vnc and an exposed web desktop have one")
     with session(context) as ours:
         settings = load_config(ours)
         if new:

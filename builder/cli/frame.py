@@ -63,9 +63,17 @@ def main_options(
 ) -> None:
     if log not in ("auto", "live", "plain", "json", "quiet"):
         raise ConfigError(f"--log {log} is unknown", hint="it is auto, live, plain, json or quiet")
-    if not directory.is_dir():
-        raise ConfigError("there is no such folder", where=str(directory), hint="-C takes an existing folder")
-    context.obj = Options(directory=directory.resolve(), log=log)
+    context.obj = Options(directory=_find_folder(directory), log=log)
+
+
+def _find_folder(directory: Path) -> Path:
+    try:
+        if directory.is_dir():
+            return directory.resolve()
+    except OSError as error:  # too long a name, a folder of somebody else, a current folder that is gone
+        reason = error.strerror or str(error)
+        raise ConfigError(f"this folder cannot be used: {reason}", where=str(directory)) from error
+    raise ConfigError("there is no such folder", where=str(directory), hint="-C takes an existing folder")
 
 
 # ------------------------------------------------------------------------------------------------ in a verb
@@ -123,7 +131,19 @@ def say(text: str = "") -> None:
 def print_json(value: object) -> None:
     from builder.core.canonical import make_plain
 
-    say(json.dumps(make_plain(value), indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(_clean(make_plain(value)), indent=2, ensure_ascii=False))
+
+
+def _clean(value: object) -> object:
+    """Text by text, before it is JSON: a mask over its quotes would end in no JSON at all."""
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {key: _clean(item) for key, item in value.items()}
+        case list():
+            return [_clean(item) for item in value]
+    return value
 
 
 # ------------------------------------------------------------------------------------------------------- exit

@@ -151,8 +151,10 @@ def sbom(
 
     if form not in [known.value for known in BillFormat]:
         raise ConfigError(f"--format {form} is unknown", hint="it is cyclonedx or spdx")
-    if output is not None and not output.parent.is_dir():  # before the image is read, which takes seconds
-        raise ConfigError("there is no such folder", where=str(output.parent), hint="--output names a file in one")
+    if image == "":
+        raise ConfigError("--image names no image", hint="leave it out for the image of this folder")
+    if output is not None:
+        _check_output(output)  # before the image is read, which takes seconds
     with session(context) as ours:
         text = render_bill(read_bill(ours, project_of(ours), image), BillFormat(form))
     if output is None:
@@ -162,3 +164,11 @@ def sbom(
 
     write_atomic(output, text.encode())
     say(f"{output} written")
+
+
+def _check_output(file: Path) -> None:
+    """It is written by a rename, which would put a plain file in the place of a device."""
+    if not file.parent.is_dir():
+        raise ConfigError("there is no such folder", where=str(file.parent), hint="--output names a file in one")
+    if file.exists() and not file.is_file():
+        raise ConfigError("is no plain file", where=str(file), hint="without --output it goes to standard output")

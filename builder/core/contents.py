@@ -53,7 +53,8 @@ def find_wanted(path: str) -> bool | re.Pattern[bytes]:
 
 def read_contents(found: Iterable[ImageFile]) -> Contents:
     files, links, texts, owners = {}, {}, {}, {}
-    for file in found:
+    for told in found:
+        file = replace(told, path=_printable(told.path), link=_printable(told.link))
         if file.link:
             links[file.path] = file.link
             continue
@@ -69,6 +70,11 @@ def read_contents(found: Iterable[ImageFile]) -> Contents:
         owners=owners,
         texts=dict(sorted(texts.items())),
     )
+
+
+def _printable(path: str) -> str:
+    """A file's name is any bytes; what is not UTF-8 comes as surrogates, which no JSON takes."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _find_debs(texts: Mapping[str, str]) -> tuple[DebPackage, ...]:

@@ -11,5 +11,5 @@ LABEL_REQUESTED_BASE: Final = "dev.devbox.requested-base"
 LABEL_EXPOSED: Final = "dev.devbox.exposed"  # as JSON: under which name, and the authority to trust; only where it is
 LABEL_SUBSTITUTIONS: Final = "dev.devbox.substitutions"
 LABEL_WORKSPACE: Final = "dev.devbox.workspace"  # the folder it belongs to
-LABEL_EXPORT: Final = "dev.devbox.export"  # a container that is never started: a look into its image
+LABEL_EXPORT: Final = "dev.devbox.export"  # a container that is only looked into; by which process
 LABEL_PROCESS: Final = "dev.devbox.process"  # of a throw-away: whose it is; it goes when that process has gone

@@ -108,9 +108,11 @@ def find_npm(contents: Contents) -> Iterator[Package]:
         manifest = _read_json(text) if named else {}
         if not named or not manifest:
             continue
-        name = str(manifest.get("name") or named[1])
-        version = str(manifest.get("version", ""))
+        name = str(manifest.get("name") or named[1]).strip("/")
+        version = str(manifest.get("version") or "")
         scope, _, plain = name.rpartition("/")
+        if not plain:
+            continue
         yield Package(
             kind="npm",
             name=name,
@@ -127,7 +129,7 @@ def _read_json(text: str) -> Mapping[str, object]:
     """Some packages ship broken manifests as test data: they say nothing."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -231,9 +233,17 @@ def _recorded(contents: Contents) -> Iterator[str]:
     for path, text in contents.texts.items():
         if path.endswith(".dist-info/RECORD"):
             folder = posixpath.dirname(posixpath.dirname(path))
-            for row in csv.reader(text.splitlines()):
+            for row in _rows(text):
                 if row:
                     yield posixpath.normpath(posixpath.join("/", folder, row[0])).lstrip("/")
+
+
+def _rows(text: str) -> list[list[str]]:
+    """None of a RECORD that is none."""
+    try:
+        return list(csv.reader(text.splitlines()))
+    except csv.Error:
+        return []
 
 
 def _parents(path: str) -> Iterator[str]:

@@ -77,8 +77,6 @@ def find_password(keys: Keys, door: str) -> Secret:
     """The password that opens `door` (vnc or web)."""
     if door == "vnc":
         return keys.password
-    if door != "web":
-        raise ConfigError(f"{door} has no password", hint="vnc and an exposed web desktop have one")
     if keys.web_password is None:
         raise ConfigError(
             "this workstation is not exposed: its web desktop takes the VNC password",
@@ -135,15 +133,18 @@ def ssh_command(
 def render_ssh_config(keys: Keys, project: str, user: str, place: tuple[str, int]) -> str:
     """A section for ~/.ssh/config, with which any program that speaks SSH finds the workstation by its name."""
     settings = {"HostName": place[0], "Port": str(place[1]), "User": user}
-    settings |= {"IdentityFile": keys.identity} if keys.identity else {}
-    lines = [f"    {name} {_ssh_word(value)}" for name, value in {**settings, **_ssh_settings(keys)}.items()]
+    settings |= {"IdentityFile": _ssh_word(keys.identity)} if keys.identity else {}
+    lines = [f"    {name} {value}" for name, value in {**settings, **_ssh_settings(keys)}.items()]
     return "\n".join([f"Host {project}", *lines])
 
 
 def _ssh_settings(keys: Keys) -> dict[str, str]:
     """The host key is pinned in a file of this workstation alone: another one is refused, and none is ever added."""
-    known = _ssh_word(keys.known_hosts)
-    pinned = {"UserKnownHostsFile": known, "GlobalKnownHostsFile": "none", "StrictHostKeyChecking": "yes"}
+    pinned = {
+        "UserKnownHostsFile": _ssh_word(keys.known_hosts),
+        "GlobalKnownHostsFile": "none",
+        "StrictHostKeyChecking": "yes",
+    }
     return {**pinned, "UpdateHostKeys": "no", **({"IdentitiesOnly": "yes"} if keys.identity else {})}
 
 

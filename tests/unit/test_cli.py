@@ -231,6 +231,35 @@ def test_init_for_an_unknown_ci_names_the_known_ones(devbox: Devbox) -> None:
     assert "github or gitlab" in result.err
 
 
+@pytest.mark.parametrize("more", [(), ("--new",)])
+def test_only_doors_with_a_password_have_one(devbox: Devbox, more: tuple[str, ...]) -> None:
+    assert (devbox("password", "ssh", *more).err.splitlines()[0]) == "error: ssh has no password"
+
+
+def test_json_is_json_whatever_is_taken_out_of_it(devbox: Devbox) -> None:
+    (devbox.folder / "devbox.yaml").write_text("environment: {RC: '_auth=\"c2VjcmV0\"'}\n")
+    assert json.loads(devbox("config", "--json").out)["environment"] == {"RC": '_auth="***"'}
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "gone"])
+def test_a_folder_that_cannot_be_used_is_told(devbox: Devbox, name: str) -> None:
+    done = start("-C", str(devbox.folder / name), "status")
+    assert (done.returncode, done.stderr.startswith("error: ")) == (2, True), done.stderr
+
+
+def test_output_that_cannot_be_written_is_told(devbox: Devbox) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "from builder.__main__ import write; write('x')"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr.splitlines()[0][:43]) == (8, "error: standard output cannot be written: N")
+
+
+def test_a_bill_goes_into_no_device(devbox: Devbox) -> None:
+    assert devbox("sbom", "--output", "/dev/null").err.splitlines()[0] == "error: /dev/null: is no plain file"
+
+
 def test_a_bill_for_a_folder_that_is_not_there_asks_no_engine(devbox: Devbox) -> None:
     found = devbox("sbom", "--output", "none/bill.json")
     assert (found.code, found.err.splitlines()[0]) == (2, "error: none: there is no such folder")

@@ -24,7 +24,7 @@ ALLOWED = {
     "cli": {"errors", "model", "core", "adapters", "tasks", "console", "suite", "wiring", "shortcut"},
     "wiring": {"errors", "model", "core", "adapters", "tasks", "console", "suite"},
     "shortcut": {"errors", "core", "adapters", "tasks"},
-    "__main__": {"cli", "shortcut"},
+    "__main__": {"errors", "cli", "shortcut"},
     "__init__": set(),
 }
 EFFECTS = {

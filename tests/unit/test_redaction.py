@@ -25,6 +25,12 @@ SECRET = "geheim-7f3a"
         (f"Proxy-Authorization: Basic {SECRET}", "Proxy-Authorization: Basic ***"),
         (f"machine a login me password {SECRET}", "machine a login me password ***"),
         (f"//npm.example/:_authToken={SECRET}", "//npm.example/:_authToken=***"),
+        (f"Authorization: {SECRET}", "Authorization: ***"),
+        (f'"Authorization": "Bearer {SECRET}"', '"Authorization": "Bearer ***"'),
+        (f'Authorization: Bearer "{SECRET}"', 'Authorization: Bearer "***"'),
+        (f'//npm.example/:_password="{SECRET}"', '//npm.example/:_password="***"'),
+        (f'_auth = "{SECRET}"', '_auth = "***"'),
+        (f"https://me:{SECRET}@reg.example/a@sha256:00ff", "https://***@reg.example/a@sha256:00ff"),
         (f'{{"url": "https://me:{SECRET}@a.example/", "b": 1}}', '{"url": "https://***@a.example/", "b": 1}'),
     ],
 )  # fmt: skip
@@ -49,6 +55,9 @@ def test_credentials_are_taken_out(text: str, left: str) -> None:
         "unix:///var/run/docker.sock",
         "password: which, why none",
         "VAR=$PATH:/opt/x",
+        "failed_auth = 12 times",
+        "docker-image://debian:12@sha256:00ff",
+        "docker-image://reg.example:5000/debian:12@sha256:00ff",
     ],
 )
 def test_other_text_is_left_as_it_is(text: str) -> None:

@@ -64,6 +64,27 @@ def test_a_changed_devbox_yaml_goes_the_long_way(workspace: Path, engine: dict[s
     assert answer(["-C", str(workspace), "up"], engine) is None
 
 
+def test_what_up_reads_beside_devbox_yaml_makes_another_fingerprint(
+    workspace: Path, engine: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = take_fingerprint(workspace, engine)
+    assert take_fingerprint(workspace, {**engine, "TZ": "Asia/Tokyo"}) != before
+    (Path(engine["HOME"]) / ".gitconfig").write_text("[user]\nname = Somebody Else\n")
+    assert take_fingerprint(workspace, engine) != before
+
+
+def test_a_given_certificate_is_looked_at_again_every_day_and_one_of_our_own_every_month(
+    workspace: Path, engine: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text, seconds in (("expose: {certificate: a.pem, key: b.pem}", 86_400), ("expose: true", 30 * 86_400)):
+        (workspace / "devbox.yaml").write_text(text)
+        found = []
+        for later in (0, seconds - 1, seconds):
+            monkeypatch.setattr("builder.shortcut.time.time", lambda later=later: 1000 * 30 * 86_400 + later)
+            found.append(take_fingerprint(workspace, engine))
+        assert found[0] == found[1] != found[2]
+
+
 @pytest.mark.parametrize("state", ["no object", {"fingerprint": 1}, {}, None])
 def test_a_damaged_state_goes_the_long_way(workspace: Path, engine: dict[str, str], state: object) -> None:
     remember(workspace, state)
@@ -71,7 +92,7 @@ def test_a_damaged_state_goes_the_long_way(workspace: Path, engine: dict[str, st
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "huge"])
-def test_a_devbox_yaml_that_cannot_be_read_goes_the_long_way(
+def test_a_devbox_yaml_that_cannot_be_read_is_neither_waited_for_nor_fatal(
     workspace: Path, engine: dict[str, str], kind: str
 ) -> None:
     path = workspace / "devbox.yaml"
@@ -97,9 +118,7 @@ def test_a_state_that_is_a_pipe_is_not_waited_for(workspace: Path, engine: dict[
      "framework: {path: ~nobody/x}", "framework: {path: [a]}", "framework: &a {path: *a}", "framework: {path: '"],
     ids=lambda text: text[11:30],
 )  # fmt: skip
-def test_a_framework_that_is_wrongly_written_is_left_to_the_long_way(
-    workspace: Path, engine: dict[str, str], text: str
-) -> None:
+def test_a_framework_that_is_wrongly_written_is_not_fatal(workspace: Path, engine: dict[str, str], text: str) -> None:
     (workspace / "devbox.yaml").write_text(text)
     assert answer(["-C", str(workspace), "up"], engine) is None
 

@@ -16,6 +16,7 @@ from re import Pattern
 from typing import Final
 
 from builder.adapters.engine.connection import Connection
+from builder.adapters.living import is_gone, this_process
 from builder.core.labels import LABEL_EXPORT
 from builder.errors import EngineError
 from builder.model import ImageFile
@@ -49,11 +50,18 @@ class ExportVerbs(Connection):
 
     @contextmanager
     def _container(self, image: str) -> Iterator[str]:
-        made = self._api.create_container(image, command=["true"], labels={LABEL_EXPORT: "1"})
+        self._remove_stale()
+        made = self._api.create_container(image, command=["true"], labels={LABEL_EXPORT: this_process()})
         try:
             yield str(made["Id"])
         finally:
-            self._api.remove_container(made["Id"], force=True)
+            self._api.remove_container(made["Id"], v=True, force=True)
+
+    def _remove_stale(self) -> None:
+        """What was left by one that was killed: it would keep its image from being removed."""
+        for found in self._api.containers(all=True, filters={"label": [LABEL_EXPORT]}):
+            if is_gone(found["Labels"][LABEL_EXPORT]):
+                self._api.remove_container(found["Id"], v=True, force=True)
 
 
 class _Answer(io.RawIOBase):

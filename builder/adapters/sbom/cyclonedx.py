@@ -65,7 +65,7 @@ def _sort_lists(value: Plain) -> Plain:
 
 
 def _make_image(bill: Bill) -> Component:
-    name, _, tag = bill.image.partition(":") if not bill.image.startswith("sha256:") else (bill.image, "", "")
+    name, tag = _split_reference(bill.image)
     return Component(
         name=name,
         version=tag or bill.image_id,
@@ -73,6 +73,16 @@ def _make_image(bill: Bill) -> Component:
         bom_ref=IMAGE,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=bill.image_id.rpartition(":")[2])],
     )
+
+
+def _split_reference(reference: str) -> tuple[str, str]:
+    """`host:5000/team/name:tag@sha256:...` -> name with its host, tag; an id of the engine is a name."""
+    if reference.startswith("sha256:"):
+        return reference, ""
+    plain = reference.partition("@")[0]
+    host, slash, last = plain.rpartition("/")
+    name, _, tag = last.partition(":")
+    return f"{host}{slash}{name}", tag
 
 
 def _make_tool(version: str) -> Component:

@@ -13,6 +13,8 @@ import pytest
 
 from builder.adapters.engine.client import connect_engine
 from builder.adapters.engine.export import CHUNK
+from builder.adapters.living import this_process
+from builder.core.labels import LABEL_EXPORT
 from builder.errors import EngineError
 from builder.model import ImageFile
 from tests.unit.adapters.scripted_engine import Answer, reply, scripted_engine
@@ -52,12 +54,13 @@ def make_tar() -> bytes:
     return sink.getvalue()
 
 
-def read(folder: Path, answer: bytes, removed: list[str]) -> list[ImageFile]:
+def read(folder: Path, answer: bytes, removed: list[str], left: str = "") -> list[ImageFile]:
     def remove(connection: socket.socket, line: str) -> None:
         removed.append(line.split()[1].rpartition("/")[2])
         connection.sendall(reply(b"", "204 No Content"))
 
     answers: dict[str, bytes | Answer] = {
+        "containers/json": reply([{"Id": "old", "Labels": {LABEL_EXPORT: left}}]),
         "/create": reply({"Id": "c1"}, "201 Created"),
         "/export": answer,
         "DELETE": remove,
@@ -88,6 +91,16 @@ def test_an_answer_that_breaks_off_is_told_and_leaves_no_container(tmp_path: Pat
 
 
 def test_an_image_that_is_not_there_is_told(tmp_path: Path) -> None:
-    answers = {"/create": reply({"message": "No such image: image:1"}, "404 Not Found")}
+    missing = reply({"message": "No such image: image:1"}, "404 Not Found")
+    answers: dict[str, bytes | Answer] = {"containers/json": reply([]), "/create": missing}
     with scripted_engine(tmp_path, answers) as environment, pytest.raises(EngineError, match="No such image: image:1"):
         list(connect_engine(environment).read_files("image:1", lambda path: False))
+
+
+def test_what_a_killed_one_left_is_removed_and_what_lives_is_not(tmp_path: Path) -> None:
+    for left, wanted in ((this_process(), ["c1"]), (f"{this_process()}0", ["old", "c1"])):
+        folder = tmp_path / str(len(wanted))
+        folder.mkdir()
+        removed: list[str] = []
+        read(folder, reply(make_tar()), removed, left)
+        assert [name.partition("?")[0] for name in removed] == wanted

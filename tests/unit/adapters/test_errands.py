@@ -129,3 +129,8 @@ def test_where_no_runner_starts_each_command_is_an_exec() -> None:
 
     assert done.stdout == b"by an exec"
     assert engine.execs == [["true"]]
+
+
+@pytest.mark.parametrize("argv", [["sh\0", "-c"], []])
+def test_a_command_that_is_none_is_answered(errands: Errands, argv: list[str]) -> None:
+    assert errands.run("c", argv, timeout_s=10).code == 126

@@ -13,6 +13,7 @@ from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from builder.adapters.sbom import BillFormat, parse_time, render_bill
+from builder.adapters.sbom.cyclonedx import _split_reference
 from builder.core.bill import Bill, make_bill
 from builder.core.packages import Package
 from tests.unit.core.image_files import ASKED, IMAGE, TEXTS, make_files
@@ -128,3 +129,17 @@ def test_what_packages_write_about_themselves_cannot_make_it_invalid(tmp_path: P
 
 def test_a_time_that_no_engine_knows_is_the_epoch() -> None:
     assert parse_time("").isoformat() == "1970-01-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("reference", "parts"),
+    [
+        ("devbox/workstation:870f3cf93eb1", ("devbox/workstation", "870f3cf93eb1")),
+        ("localhost:5000/foo:1", ("localhost:5000/foo", "1")),
+        ("localhost:5000/foo", ("localhost:5000/foo", "")),
+        ("debian:12@sha256:00ff", ("debian", "12")),
+        ("sha256:00ff", ("sha256:00ff", "")),
+    ],
+)
+def test_a_reference_is_a_name_and_a_tag(reference: str, parts: tuple[str, str]) -> None:
+    assert _split_reference(reference) == parts

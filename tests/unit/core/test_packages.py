@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from builder.core.contents import NODE_VERSION, find_wanted
+from builder.core.contents import NODE_VERSION, find_wanted, read_contents
 from builder.core.dpkg import parse_licences, parse_status, resolve_needs
 from builder.core.packages import find_loose_files, find_packages
+from builder.model import ImageFile
 from tests.unit.core.image_files import LEFT, STATUS, TEXTS, make_contents
 
 PACKAGES = {package.name: package for package in find_packages(make_contents())}
@@ -121,3 +122,30 @@ def test_node_tells_its_version_in_its_program_and_a_debian_package_of_it_is_eno
 @pytest.mark.parametrize("path", [path for path in TEXTS if path.endswith(("package.json", "METADATA", "PKG-INFO"))])
 def test_bytes_that_tell_of_packages_are_kept(path: str) -> None:
     assert find_wanted(path) is ("/dist/esm/" not in path)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("opt/x/node_modules/x/package.json", '{"name": "/", "version": "1"}'),
+        ("opt/x/node_modules/x/package.json", "[" * 100_000),
+        ("opt/x-1.dist-info/RECORD", '"' + "x" * 200_000),
+    ],
+)
+def test_what_says_nothing_is_passed_over(path: str, text: str) -> None:
+    contents = make_contents()
+    odd = replace(contents, texts={**contents.texts, path: text})
+    assert {package.name for package in find_packages(odd)} == set(PACKAGES)
+    assert find_loose_files(odd, find_packages(odd)) == find_loose_files(contents, find_packages(contents))
+
+
+def test_a_manifest_without_a_version_claims_none() -> None:
+    contents = make_contents()
+    manifest = {"opt/x/node_modules/q/package.json": '{"name": "q", "version": null}'}
+    odd = replace(contents, texts={**contents.texts, **manifest})
+    assert {package.purl for package in find_packages(odd) if package.name == "q"} == {"pkg:npm/q"}
+
+
+def test_a_file_name_that_is_not_utf_8_can_be_written() -> None:
+    (path,) = read_contents([ImageFile(path="opt/b\udcff", sha256="0")]).files
+    assert path == "opt/b\\xff"

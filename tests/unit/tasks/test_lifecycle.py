@@ -224,5 +224,3 @@ def test_each_door_with_a_password_has_its_own() -> None:
     assert find_password(exposed, "web").reveal() == "of the web"
     with pytest.raises(ConfigError, match="is not exposed"):
         find_password(keys, "web")
-    with pytest.raises(ConfigError, match="ssh has no password"):
-        find_password(exposed, "ssh")
