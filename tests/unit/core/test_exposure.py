@@ -10,6 +10,7 @@ import pytest
 from builder.core.config import parse_config
 from builder.errors import ConfigError
 from builder.model import Exposure
+from tests.golden.rendering import assets, render
 from tests.unit.core.builders import FACTS, make_config, make_resolved
 from tests.unit.core.test_service import spec_id, spec_of
 
@@ -100,6 +101,16 @@ def test_what_does_not_fit_is_told_at_its_place(text: str, told: str) -> None:
 def test_another_exposure_is_another_container() -> None:
     ids = {spec_id(spec_of(text)) for text in ("", "expose: true", "expose: 192.0.2.7", "expose: {names: box}")}
     assert len(ids) == 4
+
+
+def test_the_user_of_a_locked_workstation_can_write_where_its_web_door_keeps_secrets() -> None:
+    text = "base: debian-12\nsecurity: locked\nexpose: true"
+    spec, place = spec_of(text, static=assets().service), render(text).plan.environment["XDG_RUNTIME_DIR"]
+
+    assert (spec.user, spec.read_only, spec.environment["DEVBOX_EXPOSED"]) == ("1234:1235", True, "1")
+    assert {port.name: port.bind for port in spec.ports} == {"vnc": "127.0.0.1", "web": EVERYWHERE, "dev": "127.0.0.1"}
+    own = {folder for folder, options in spec.tmpfs.items() if options.endswith(",uid=1234,gid=1235")}
+    assert any(place.startswith(f"{folder}/") for folder in own)
 
 
 @pytest.mark.parametrize("text", ["expose: true", "expose: false", "expose: 192.0.2.7"])

@@ -13,7 +13,7 @@ import pytest
 from builder.adapters.rfb import LoginRefusedError, Picture
 from builder.adapters.ssh_door import SshDoor
 from builder.adapters.web import Page, WebRefusedError, WebSocketDoor
-from builder.model import Check, Substitution
+from builder.model import Check, Exposure, Substitution
 from builder.suite import (
     degraded,
     desktop,
@@ -34,6 +34,7 @@ from builder.suite.results import Verdict
 from builder.suite.subject import Subject
 from tests.unit.suite.fakes import CONTAINER, PASSWORD, RESOLVED, FakeEngine, answering, make_subject, result_of
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # nothing is bound here
 FAILED, PASSED = Verdict.FAILED, Verdict.PASSED
 
 
@@ -212,6 +213,42 @@ def test_a_port_on_every_address_and_one_too_many_fail() -> None:
     assert verdict(ports.published, make_subject()) is PASSED
     more = told(lambda it: it["NetworkSettings"]["Ports"].update({"22/tcp": [{"HostIp": "127.0.0.1"}]}))
     assert verdict(ports.published, more) is FAILED
+
+
+def exposed_at(asked: str, found: Iterable[str]) -> Subject:
+    """A web desktop that devbox.yaml exposes on one address and the engine has published on some."""
+    subject = told(
+        lambda it: it["NetworkSettings"]["Ports"].update(
+            {"6080/tcp": [{"HostIp": at, "HostPort": "6080"} for at in found]}
+        )
+    )
+    exposure = Exposure(address=asked, name=None, names=(), ssh=False)
+    return replace(subject, resolved=replace(RESOLVED, runtime=replace(RESOLVED.runtime, exposure=exposure)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "wanted"),
+    [
+        (EVERYWHERE, [EVERYWHERE], PASSED),
+        ("::", ["::"], PASSED),
+        (EVERYWHERE, [EVERYWHERE, "::"], FAILED),
+        ("::", [EVERYWHERE], FAILED),
+        (EVERYWHERE, [""], FAILED),
+        (EVERYWHERE, ["127.0.0.1"], FAILED),
+    ],
+)
+def test_an_exposed_port_is_on_the_address_that_was_asked_for_alone(
+    asked: str, found: list[str], wanted: Verdict
+) -> None:
+    subject = exposed_at(asked, found)
+
+    assert verdict(ports.bound, subject) is wanted
+    assert verdict(ports.published, subject) is PASSED
+
+
+@pytest.mark.parametrize(("at", "reached"), [(EVERYWHERE, "127.0.0.1"), ("::", "::1")])
+def test_the_doors_of_every_address_are_knocked_at_on_loopback(at: str, reached: str) -> None:
+    assert replace(CONTAINER, addresses={6080: at}).address(6080) == reached
 
 
 # ----------------------------------------------------------------------------------------------------- doors

@@ -80,6 +80,7 @@ HOST_CHANGES: dict[str, dict[str, Any]] = {
     "5.25": {"CgroupParent": "/else"},
     "5.26": {"SecurityOpt": ["no-new-privileges:false"]},
     "5.29": {"PidsLimit": -1},
+    "5.30": {"NetworkMode": "default"},
     "5.31": {"UsernsMode": "host"},
 }
 MOUNTS: dict[str, dict[str, str]] = {
@@ -91,6 +92,21 @@ PORTS = {
     "5.8": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]},
     "5.14": {"8080/tcp": [{"HostIp": "", "HostPort": "8080"}]},
 }
+
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # nothing is bound here
+
+
+def exposed(text: str) -> Subject:
+    """What devbox.yaml asks for is published where it asks for it, and the rest is in order."""
+    resolved = resolve(text)
+    runtime = resolved.runtime
+    told = sound_inspect() if runtime.level is Level.DEV else harden(sound_inspect())
+    told["NetworkSettings"]["Ports"] = {
+        f"{port.container}/tcp": [{"HostIp": runtime.bind_of(port.name), "HostPort": str(port.host)}]
+        for port in runtime.ports
+    }
+    return make_subject(FakeEngine(told=told), resolved=resolved)
 
 
 def edited(change: Callable[[dict[str, Any]], object]) -> FakeEngine:
@@ -132,12 +148,79 @@ def test_each_predicate_sees_what_it_is_for_and_nothing_else(id: str) -> None:
     assert {other for other, verdict in found.items() if verdict is Verdict.FAILED} == {id}
 
 
-@pytest.mark.parametrize("path", ["/usr/bin/env", "/usr/bin/su"])
+KNOWN = "/usr/bin/sudo\n/bin/su\n/usr/bin/newgrp\n"
+
+
+@pytest.mark.parametrize("path", ["/usr/bin/env", "/usr/bin/mount"])
 def test_a_setuid_program_that_nobody_knows_is_a_warning(path: str) -> None:
-    engine = FakeEngine(told=harden(sound_inspect()), answers={"-perm /6000": (0, f"/usr/bin/sudo\n{path}\n")})
+    engine = FakeEngine(told=harden(sound_inspect()), answers={"-perm /6000": (0, f"{KNOWN}{path}\n")})
 
     assert result_of(BY_ID["4.8"], locked(engine)).verdict is Verdict.WARNING
     assert result_of(BY_ID["4.8"], locked(engine), strict=True).verdict is Verdict.FAILED
+
+
+def test_what_works_for_the_user_after_a_password_is_set_is_no_finding() -> None:
+    engine = FakeEngine(told=harden(sound_inspect()), answers={"-perm /6000": (0, KNOWN)})
+
+    assert result_of(BY_ID["4.8"], locked(engine)).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("id", "engine"),
+    [
+        *(("5.14", published({"8080/tcp": [{"HostIp": at, "HostPort": "8080"}]})) for at in ("", EVERYWHERE, "::")),
+        ("5.12", host({"NanoCpus": 0, "CpuQuota": -1})),
+        ("5.20", mounted(MOUNTS["5.20"] | {"Propagation": "rshared"})),
+        ("5.30", host({"NetworkMode": "bridge"})),
+        ("5.30", edited(lambda it: it["NetworkSettings"].update(Networks={"app_default": {}, "bridge": {}}))),
+        ("5.7", replace(edited(id), answers={"comm": (0, "s6-svscan\nsshd-session\n")})),
+    ],
+)
+def test_the_same_in_other_words_is_seen_too(id: str, engine: FakeEngine) -> None:
+    assert result_of(BY_ID[id], locked(engine)).verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("propagation", ["rprivate", "rslave", ""])
+def test_a_mount_that_nobody_else_sees_change_is_not_shared(propagation: str) -> None:
+    engine = mounted(MOUNTS["5.20"] | {"Propagation": propagation})
+
+    assert result_of(BY_ID["5.20"], locked(engine)).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize("level", Level)
+@pytest.mark.parametrize("address", [EVERYWHERE, "::"])
+def test_a_web_desktop_that_is_exposed_everywhere_is_an_exception_at_both_levels(level: Level, address: str) -> None:
+    subject = exposed(f'security: {level.value}\nexpose: "{address}"')
+
+    result = result_of(BY_ID["5.14"], subject)
+
+    assert result.verdict is Verdict.PASSED
+    assert result.note.startswith(f"exception of the level {level.value}: `expose` asks for it")
+
+
+@pytest.mark.parametrize(
+    ("text", "open_port", "wanted"),
+    [
+        ("expose: true", 5901, Verdict.FAILED),
+        ("expose: true", 2222, Verdict.FAILED),  # without `ssh: true` it stays here
+        ("expose: {ssh: true}", 2222, Verdict.PASSED),
+        ("expose: true", 9999, Verdict.FAILED),
+        ('expose: "::"', 6080, Verdict.FAILED),  # of the other family than was asked for
+        ("expose: 192.0.2.7", 6080, Verdict.FAILED),
+        ("base: debian-12", 6080, Verdict.FAILED),
+    ],
+)
+def test_the_exception_covers_the_ports_that_are_exposed_and_no_other(
+    text: str, open_port: int, wanted: Verdict
+) -> None:
+    subject = exposed(text)
+    ports = subject.inspect()["NetworkSettings"]["Ports"]
+    ports[f"{open_port}/tcp"] = [{"HostIp": EVERYWHERE, "HostPort": str(open_port)}]
+
+    result = result_of(BY_ID["5.14"], subject)
+
+    assert result.verdict is wanted
+    assert wanted is Verdict.PASSED or f"{open_port} on `{EVERYWHERE}`" in result.found
 
 
 def test_a_host_key_of_the_image_is_a_secret() -> None:
@@ -184,6 +267,10 @@ def test_a_throw_away_is_never_started_again_and_says_so() -> None:
         ("security: locked", set()),
         ("security: locked\nports: {ssh: 2222}", {"5.7"}),
         ("security: locked\nprofile: headless", set()),
+        ("security: locked\nexpose: true", {"5.14"}),
+        ('security: locked\nexpose: "::"', {"5.14"}),
+        ("security: locked\nexpose: {ssh: true}\nports: {ssh: 2222}", {"5.7", "5.14"}),
+        ("security: locked\nexpose: 192.0.2.7", set()),
     ],
 )
 def test_the_exceptions_follow_from_devbox_yaml(text: str, ids: set[str]) -> None:

@@ -86,7 +86,7 @@ def everything_wrong() -> dict[str, Any]:
             "CgroupParent": "/",
         },
         "Mounts": [socket],
-        "NetworkSettings": {"Ports": {"22/tcp": [{"HostIp": "::", "HostPort": "22"}]}},
+        "NetworkSettings": {"Networks": {"bridge": {}}, "Ports": {"22/tcp": [{"HostIp": "::", "HostPort": "22"}]}},
     }
 
 
