@@ -93,6 +93,44 @@ def test_ssh_at_the_level_locked_is_a_listed_exception_and_works(locked: Worksta
     assert found["doors.ssh-root"]["verdict"] == "passed"
 
 
+def test_a_locked_workstation_that_is_exposed_keeps_its_doors_and_needs_no_exception(locked: Workstation) -> None:
+    locked.write(f"{LOCKED}expose: 127.0.0.2\n")
+    locked.up()
+
+    found = results(locked, "cis", "ports", "doors")
+
+    assert [id for id, item in found.items() if item["note"].startswith("exception")] == []
+    assert found["doors.web-session"]["verdict"] == "passed"
+    copies = locked.inside("sh", "-c", 'cd "$XDG_RUNTIME_DIR/web" && stat -c "%n %U %a" *')
+    assert {tuple(line.split()) for line in copies.splitlines()} == {
+        (name, "dev", "600") for name in ("tls.pem", "vnc-password", "web-password.sha256")
+    }
+
+
+PASSWORD = "a password of 1 person"
+BY_PASSWORD = r"""
+set -eu
+me=$(id -un) shell=$(getent passwd "$(id -un)" | cut -d: -f7)
+echo "$me:$1" | sudo chpasswd
+echo "$1" | su "$me" -c "echo su"
+echo "$1" | chsh -s "$shell" && echo chsh
+printf '%s\0' "$1" | /sbin/unix_chkpwd "$me" nonull && echo unix_chkpwd
+printf '%s\n' "$1" "$1, changed" "$1, changed" | passwd && echo passwd
+sudo usermod -aG games "$me"
+sg games -c "id -gn"
+"""
+
+
+def test_after_a_password_is_set_at_dev_what_asks_for_one_works(new_workstation: NewWorkstation) -> None:
+    workstation = new_workstation("passwords", "security: dev\n")
+    workstation.up()
+
+    told = workstation.inside("sh", "-c", BY_PASSWORD, "sh", PASSWORD).split()
+
+    assert [word for word in ("su", "chsh", "unix_chkpwd", "passwd", "games") if word not in told] == []
+    assert "cis.4.8" in results(workstation, "cis")
+
+
 def test_the_levels_can_be_changed_and_a_home_of_somebody_else_is_told(
     new_workstation: NewWorkstation, engine: Engine
 ) -> None:
