@@ -1,18 +1,18 @@
 """The web door of the group `doors`: the page, its web socket, and, where it is exposed, TLS and the login before them.
 
-Every refusal is tried from outside. Nothing of a person's is touched: the session that is opened here ends by itself.
+Every refusal is tried from outside. Nothing of a person's is touched: what logs in here logs out.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from builder.adapters.clock import wait_for
 from builder.adapters.web import (
     Page,
     WebError,
@@ -24,7 +24,6 @@ from builder.adapters.web import (
     check_websocket,
     offers_tls,
 )
-from builder.errors import NotReadyError
 from builder.suite.cases import Case, case
 from builder.suite.results import CheckFailure
 
@@ -47,7 +46,6 @@ HEADERS: Final = {
 COOKIE: Final = frozenset({"Secure", "HttpOnly", "SameSite=Strict", "Path=/"})
 OLD: Final = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1)
 MANY_TRIES: Final = 10
-PAUSE_S: Final = 20.0  # of the first pauses; they grow from one second on
 LOOK: Final = "devbox logs web"
 
 
@@ -70,15 +68,18 @@ def find_place(subject: Subject) -> WebPlace:
     return WebPlace(host=address, port=port, tls=_trust(subject, exposure, named=name is not None), name=name)
 
 
-def enter(subject: Subject) -> WebPlace:
-    """Logged in, where that is asked for."""
+@contextmanager
+def entered(subject: Subject) -> Iterator[WebPlace]:
+    """Logged in, where that is asked for, and out again: a session that is left open stays for half a day."""
     place = find_place(subject)
-    return replace(place, cookie=_cookies(_session(subject))) if place.tls else place
-
-
-def _session(subject: Subject) -> Page:
-    """The answer to a login; one for all checks of a run."""
-    return subject.memo.get("web session", lambda: _log_in(subject))
+    if place.tls is None:
+        yield place
+        return
+    place = replace(place, cookie=_cookies(_log_in(subject)))
+    try:
+        yield place
+    finally:
+        _log_out(place)
 
 
 def _log_in(subject: Subject) -> Page:
@@ -97,6 +98,10 @@ def _try_password(place: WebPlace, password: str) -> Page:
     )
 
 
+def _log_out(place: WebPlace) -> None:
+    ask(place, "POST", "/logout", headers={"Origin": place.origin})
+
+
 def _set_cookies(answer: Page) -> list[str]:
     return [value for name, value in answer.headers if name == "set-cookie"]
 
@@ -110,11 +115,11 @@ def _cookies(answer: Page) -> str:
 
 @case("doors.web-page", "the web page of the desktop is served", door="web")
 def page(subject: Subject) -> None:
-    place = enter(subject)
-    try:
-        found = check_page(place)
-    except WebError as error:
-        raise CheckFailure(f"a page at {place.origin}/", error.message, LOOK) from error
+    with entered(subject) as place:
+        try:
+            found = check_page(place)
+        except WebError as error:
+            raise CheckFailure(f"a page at {place.origin}/", error.message, LOOK) from error
     if "html" not in found.content_type or b"viewer.js" not in found.body:
         told = f"{found.content_type}, {len(found.body)} bytes"
         raise CheckFailure("the page of the viewer", told, f"devbox open web --print, and look at {place.origin}/")
@@ -122,30 +127,34 @@ def page(subject: Subject) -> None:
 
 @case("doors.web-socket", "the web socket leads to the VNC server", door="web")
 def socket(subject: Subject) -> None:
-    try:
-        found = check_websocket(enter(subject), WEB_SOCKET)
-    except WebError as error:
-        raise CheckFailure("101 and the banner of a VNC server", error.message, LOOK) from error
+    with entered(subject) as place:
+        try:
+            found = check_websocket(place, WEB_SOCKET)
+        except WebError as error:
+            raise CheckFailure("101 and the banner of a VNC server", error.message, LOOK) from error
     if found.subprotocol not in ("binary", ""):
         raise CheckFailure("the subprotocol binary", found.subprotocol, LOOK)
 
 
 @case("doors.web-foreign-origin", "a page of another site may not use the web socket", door="web")
 def foreign(subject: Subject) -> None:
-    _refuses(403, "a foreign origin", lambda: check_websocket(enter(subject), WEB_SOCKET, origin=FOREIGN))
+    with entered(subject) as place:
+        _refuses(403, "a foreign origin", lambda: check_websocket(place, WEB_SOCKET, origin=FOREIGN))
 
 
 @case("doors.web-foreign-host", "a name of another site that was made to point here is not answered", door="web")
 def foreign_host(subject: Subject) -> None:
     """DNS rebinding: to the browser, the page of that name and this door would be the same site."""
-    answer = ask(enter(subject), "GET", "/", headers={"Host": FOREIGN_HOST})
+    with entered(subject) as place:
+        answer = ask(place, "GET", "/", headers={"Host": FOREIGN_HOST})
     if answer.status != 421:
         raise CheckFailure(f"status 421 for the name {FOREIGN_HOST}", f"status {answer.status}", LOOK)
 
 
 @case("doors.web-headers", "the page tells browsers what not to allow", door="web")
 def headers(subject: Subject) -> None:
-    found = ask(enter(subject), "GET", "/")
+    with entered(subject) as place:
+        found = ask(place, "GET", "/")
     policy = found.header("content-security-policy")
     missing = [part for part in POLICY if part not in policy]
     missing += [f"{name}: {value}" for name, value in HEADERS.items() if found.header(name) != value]
@@ -155,8 +164,8 @@ def headers(subject: Subject) -> None:
 
 @case("doors.web-query", "what stands behind a ? in the page's address changes nothing", door="web")
 def query(subject: Subject) -> None:
-    place = enter(subject)
-    plain, queried = ask(place, "GET", "/"), ask(place, "GET", QUERY)
+    with entered(subject) as place:
+        plain, queried = ask(place, "GET", "/"), ask(place, "GET", QUERY)
     if (plain.status, plain.body) != (queried.status, queried.body):
         raise CheckFailure("the same page", f"status {queried.status}, {len(queried.body)} bytes", LOOK)
 
@@ -222,45 +231,34 @@ def login(subject: Subject) -> None:
 
 @case(
     "doors.web-session",
-    "the web password opens a session, by a cookie that no script and no other site gets",
+    "the web password opens a session, by a cookie that no script and no other site gets; a logout ends it",
     door="web",
 )
 def session(subject: Subject) -> None:
-    lines = _set_cookies(_session(subject))
+    answer = _log_in(subject)
+    place = replace(find_place(subject), cookie=_cookies(answer))
+    inside = ask(place, "GET", "/session").status
+    _log_out(place)
+    if (statuses := (inside, ask(place, "GET", "/session").status)) != (200, 401):
+        raise CheckFailure("status 200 for /session, and 401 after the logout", f"{statuses}", LOOK)
+    lines = _set_cookies(answer)
     careless = [line for line in lines if not line.startswith("__Host-") or not set(line.split("; ")) >= COOKIE]
     if careless or not lines:
         told = "; ".join(careless[0].split("; ")[1:]) if careless else "no cookie"
         raise CheckFailure(f"cookies with {', '.join(sorted(COOKIE))}", told, LOOK)
 
 
-@case("doors.web-wrong-password", "wrong web passwords are refused, and then made to wait", door="web")
+@case("doors.web-wrong-password", "wrong web passwords are refused, and told to wait; the right one is not", door="web")
 def wrong_password(subject: Subject) -> str:
-    """The session is opened first: a browser that was in before is not held up by what is tried here. At last a right
-    password, which is let in after the pause, wipes the slate."""
-    _session(subject)
     place = find_place(subject)
-    for tries in range(1, MANY_TRIES + 1):
+    for tries in range(MANY_TRIES):
         answer = _try_password(place, "guessed")
-        if answer.status == 429 and answer.header("retry-after").isdecimal():
-            _wait_for_pardon(subject, place)
-            return f"after {tries - 1}"
-        if answer.status != 403 or _set_cookies(answer):
+        if answer.status not in (403, 429) or _set_cookies(answer):
             raise CheckFailure("a wrong password to be refused", f"status {answer.status}", LOOK)
-    raise CheckFailure("status 429 and a pause", f"{MANY_TRIES} guesses in a row are looked at", LOOK)
-
-
-def _wait_for_pardon(subject: Subject, place: WebPlace) -> None:
-    def look() -> Page | None:
-        try:
-            return _log_in(subject)
-        except CheckFailure:
-            return None  # still too early
-
-    try:
-        entered = wait_for("the end of the pause", look, deadline_s=PAUSE_S, interval_s=0.25)
-    except NotReadyError as error:
-        raise CheckFailure(f"the right password to be let in within {PAUSE_S:g} s", "it is not", LOOK) from error
-    ask(replace(place, cookie=_cookies(entered)), "POST", "/logout", headers={"Origin": place.origin})
+        if answer.status == 429 and answer.header("retry-after").isdecimal():
+            with entered(subject):  # raises if it is held up by those guesses
+                return f"after {tries}"
+    raise CheckFailure("status 429 and a pause", f"{MANY_TRIES} guesses in a row get none", LOOK)
 
 
 def _refuses(status: int, what: str, act: Callable[[], object]) -> None:

@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
@@ -27,7 +28,7 @@ UPGRADE = {
     "Sec-WebSocket-Version": "13",
 }
 
-rules, server, login, tls = (load_webdoor(name) for name in ("rules", "server", "login", "tls"))
+rules, server, login, tls, http_door = (load_webdoor(name) for name in ("rules", "server", "login", "tls", "http"))
 
 
 class Client(http.client.HTTPConnection):
@@ -115,7 +116,8 @@ def test_every_answer_has_the_headers_that_browsers_obey(ask: Ask) -> None:
 
 def test_a_page_is_kept_until_it_changes(ask: Ask) -> None:
     tag = ask("GET", "/").headers["ETag"]
-    assert ask("GET", "/", {"If-None-Match": tag}).status == 304
+    same = ask("GET", "/", {"If-None-Match": tag})
+    assert (same.status, same.headers["ETag"], same.headers["Content-Length"]) == (304, tag, None)
 
 
 @pytest.mark.parametrize(
@@ -239,11 +241,17 @@ def test_a_logout_ends_the_session_and_its_web_sockets(ask_exposed: Ask) -> None
 
 
 def test_a_session_ends_by_itself(exposed: object, ask_exposed: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exposed.login, "_lifetime", 0.05)  # type: ignore[attr-defined]
+    monkeypatch.setattr(exposed.login, "_lifetime", 0.5)  # type: ignore[attr-defined]
     mine = {"Cookie": cookies_of(log_in(ask_exposed))}
     desktop = ask_exposed("GET", "/websockify", {**UPGRADE, **mine})
-    desktop.fp.read()
+    assert desktop.status == 101
+    assert desktop.fp.read().endswith(VNC_BANNER)  # and then the end
     assert ask_exposed("GET", "/session", mine).status == 401
+
+
+def test_a_session_that_is_over_leaves_nothing_running(ask_exposed: Ask) -> None:
+    ask_exposed("POST", "/logout", {"Cookie": cookies_of(log_in(ask_exposed))})
+    assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
 
 
 def test_only_so_many_sessions_are_open_and_the_oldest_without_a_viewer_makes_room(ask_exposed: Ask) -> None:
@@ -272,25 +280,102 @@ def test_a_page_of_another_site_may_not_log_in(ask_exposed: Ask) -> None:
     assert log_in(ask_exposed, Origin="null").status == 403
 
 
-def test_wrong_passwords_are_refused_and_then_not_even_looked_at(ask_exposed: Ask) -> None:
+def test_wrong_passwords_are_refused_and_then_told_to_wait(ask_exposed: Ask) -> None:
     for _ in range(rules.Throttle.FREE):
         answer = log_in(ask_exposed, "wrong")
         assert answer.status == 403
         assert b"The password is wrong." in answer.read()
         assert answer.headers.get("Set-Cookie") is None
-    answer = log_in(ask_exposed)  # the right one, too early
+    answer = log_in(ask_exposed, "wrong")
     assert answer.status == 429
+    assert answer.headers.get("Set-Cookie") is None
     assert int(answer.headers["Retry-After"]) >= 1
     assert b"Too many wrong passwords" in answer.read()
 
 
-def test_a_browser_that_was_in_before_is_not_held_up_by_the_guesses_of_others(ask_exposed: Ask) -> None:
-    known = cookies_of(log_in(ask_exposed))
-    ask_exposed("POST", "/logout", {"Cookie": known})
+def test_a_new_browser_is_not_held_up_by_who_guesses_from_the_same_address(ask_exposed: Ask) -> None:
     while log_in(ask_exposed, "wrong").status != 429:
         pass
-    assert log_in(ask_exposed).status == 429
-    assert log_in(ask_exposed, Cookie=known).status == 303
+    assert log_in(ask_exposed).status == 303
+
+
+def test_a_workstation_named_like_another_ones_cookie_shares_none_with_it(exposed: object) -> None:
+    names = [
+        line.partition("=")[0]
+        for name in ("box", "box-known")
+        for line in str(login.Login("", name)._begin()).split("Set-Cookie: ")[1:]
+    ]
+    assert len(set(names)) == len(names)
+
+
+# ------------------------------------------------------------------------------------------------------- who is slow
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
+    monkeypatch.setattr(server, "IDLE_SECONDS", 0.6)
+    return 0.6
+
+
+def drip(near: socket.socket, data: bytes) -> float:
+    """Seconds for which the other side took byte after byte."""
+    began = time.monotonic()
+    near.settimeout(0.1)
+    for byte in data:
+        try:
+            near.sendall(bytes([byte]))
+            if not near.recv(1 << 16):
+                break
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    return time.monotonic() - began
+
+
+def test_who_drips_a_handshake_holds_a_place_no_longer_than_anybody(exposed: object, impatient: float) -> None:
+    with connected(exposed) as near:
+        assert drip(near, b"\x16\x03\x01\x20\x00\x01\x00\x1f\xfc" + bytes(40)) < 2 * impatient
+
+
+def test_who_drips_a_record_holds_a_place_no_longer_than_anybody(
+    exposed: object, trusting: ssl.SSLContext, impatient: float
+) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting.wrap_bio(incoming, outgoing, server_hostname="box.example")
+    with connected(exposed) as near:
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                near.sendall(outgoing.read())
+                incoming.write(near.recv(1 << 16))
+        near.sendall(outgoing.read())
+        client.write(b"GET / HTTP/1.1\r\nHost: box.example\r\n\r\n")
+        assert drip(near, outgoing.read()) < 2 * impatient
+
+
+def test_who_asks_late_gets_the_answer_whole(
+    exposed: object, trusting: ssl.SSLContext, impatient: float, tmp_path: Path
+) -> None:
+    """An answer has time of its own, not what its request left over."""
+    (tmp_path / "large").write_bytes(b"x" * 20_000_000)
+    exposed.files["/viewer.css"] = (str(tmp_path / "large"), "text/css")  # type: ignore[attr-defined]
+    with connected(exposed) as near, trusting.wrap_socket(near, server_hostname="box.example") as wrapped:
+        time.sleep(impatient * 2 / 3)
+        client = Client(wrapped)
+        client.request("GET", "/viewer.css", headers={"Host": "localhost"})
+        time.sleep(impatient * 2 / 3)
+        assert len(client.getresponse().read()) == 20_000_000
+
+
+def test_a_length_of_thousands_of_digits_is_nonsense_like_any_other() -> None:
+    near, far = loopback_pair()
+    with near, far:
+        near.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n")
+        with pytest.raises(http_door.Gone):
+            http_door.read_request(far, b"", PATIENCE)
 
 
 def test_plain_http_gets_no_page_and_no_redirection(exposed: object) -> None:
@@ -364,8 +449,8 @@ def test_the_pause_grows_to_half_a_minute_and_is_forgotten_after_a_quarter_of_an
 
 def test_a_right_password_wipes_the_slate() -> None:
     throttle = rules.Throttle(Clock())
-    for _ in range(20):
-        throttle.admit("me", known=True)
+    for _ in range(3 * rules.Throttle.FREE):
+        throttle.admit("me")
         throttle.passed("me")
     assert throttle.admit("me") == 0
 
@@ -377,7 +462,6 @@ def test_many_guessers_share_one_allowance_and_take_no_more_memory() -> None:
     assert admitted == rules.Throttle.BURST
     clock.now += 10
     assert sum(throttle.admit(f"other {n}") == 0 for n in range(5000)) == 10 * rules.Throttle.RATE
-    assert throttle.admit("one who was in before", known=True) == 0
     assert len(throttle._seen) <= rules.Throttle.MOST
 
 

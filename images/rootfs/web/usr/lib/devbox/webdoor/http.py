@@ -79,7 +79,7 @@ def read_request(client, rest, seconds):
     if words[2] == "HTTP/1.0":
         headers.setdefault("connection", "close")
     size = headers.get("content-length", "0")
-    if "transfer-encoding" in headers or not size.isdecimal() or int(size) > LARGEST_BODY:
+    if "transfer-encoding" in headers or not size.isdecimal() or len(size) > 4 or int(size) > LARGEST_BODY:
         raise Gone  # no browser sends that here
     while len(rest) < int(size):
         rest += _more(client, deadline)
@@ -109,14 +109,14 @@ class Answers:
         socket = f"{self._scheme}://{self.host}" if self.host else ""
         lines = [
             f"HTTP/1.1 {status} {REASONS[status]}",
-            f"Content-Type: {kind}",
-            f"Content-Length: {len(body)}",
+            # Of 304 they would be those of what the browser has (RFC 9110, 8.6 and 15.4.5).
+            *(() if status == 304 else (f"Content-Type: {kind}", f"Content-Length: {len(body)}")),
             *HEADERS,
             "Content-Security-Policy: " + POLICY.format(socket=socket),
             *extra,
         ]
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-        self._client.sendall(head if request.method == "HEAD" or status == 304 else head + body)
+        self._client.sendall(head if request.method == "HEAD" else head + body)
 
     def refuse(self, request, status, why):
         """An answer that ends the connection, in words."""

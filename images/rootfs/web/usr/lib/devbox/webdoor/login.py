@@ -1,8 +1,9 @@
 """The login of an exposed workstation: one password of its own, and sessions that this process alone remembers.
 
-The password is kept as a hash: it is random and long (keys.py of devbox), so that a plain one will do, and nothing
-inside the workstation can tell it. A session ends at a logout, after LIFETIME, and when this process does; with it end
-the web sockets that it opened.
+The password is kept as a hash: it is random and long (keys.py of devbox: 115 bits), so that a plain one will do, and
+nothing inside the workstation can tell it. That length is what stands against guessing: the right one is let in
+whatever others try, and only wrong ones are told to wait, which keeps the log short. A session ends at a logout, after
+LIFETIME, and when this process does; with it end the web sockets that it opened.
 """
 
 import hashlib
@@ -10,21 +11,24 @@ import hmac
 import os
 import socket
 import threading
+import time
 import urllib.parse
 
 from webdoor.rules import Throttle
 
 LIFETIME = 12 * 3600
 MOST_SESSIONS = 16
-MOST_KNOWN = 64  # browsers that have been in before
-KNOWN_SECONDS = 90 * 24 * 3600
 SECRET_BYTES = 32
 MESSAGE = b"<!-- message -->"
 
 
 class Session:
-    def __init__(self):
+    def __init__(self, lifetime):
+        self._ends = time.monotonic() + lifetime
         self._lock, self._clients, self._over = threading.Lock(), set(), False
+
+    def seconds_left(self):
+        return max(self._ends - time.monotonic(), 0.0)
 
     def hold(self, client):
         """`client` ends with this session; False if that is over already."""
@@ -56,58 +60,51 @@ class Login:
 
     def __init__(self, digest, workstation, lifetime=LIFETIME):
         self._digest, self._lifetime = digest, lifetime
-        self.cookie, self.known_cookie = f"__Host-devbox-{workstation}", f"__Host-devbox-{workstation}-known"
-        self._lock, self._sessions, self._known = threading.Lock(), {}, {}
-        self.throttle = Throttle()
+        self._cookie = f"__Host-devbox-{workstation}"
+        self._lock, self._sessions = threading.Lock(), {}
+        self._throttle = Throttle()
 
     def find_session(self, headers):
-        secret = read_cookie(headers, self.cookie)
+        secret = read_cookie(headers, self._cookie)
         with self._lock:
-            return self._sessions.get(_hash(secret)) if secret else None
+            session = self._sessions.get(_hash(secret)) if secret else None
+        return session if session and session.seconds_left() else None
 
-    def try_password(self, headers, body, guesser):
-        """(seconds to wait, headers of a new session): 0 and None is a wrong password."""
-        known = _hash(read_cookie(headers, self.known_cookie) or "")
-        is_known = known in self._known
-        who = known if is_known else guesser
-        wait = self.throttle.admit(who, is_known)
-        if wait > 0:
-            return wait, None
-        given = read_password(body)
-        if not hmac.compare_digest(_hash(given), self._digest):
+    def try_password(self, body, guesser):
+        """(the header of a new session, or None for a wrong password; seconds to wait then)."""
+        if hmac.compare_digest(_hash(read_password(body)), self._digest):
+            return self._begin(), 0.0
+        wait = self._throttle.admit(guesser)
+        if wait <= 0:
             print(f"wrong password from {guesser}", flush=True)
-            return 0.0, None
-        self.throttle.passed(who)
-        return 0.0, self._begin()
+        return None, wait
 
     def end_session(self, headers):
         """The header that makes the browser forget it, too."""
-        self._end(_hash(read_cookie(headers, self.cookie) or ""))
-        return _cookie(self.cookie, "", 0)
+        self._end(_hash(read_cookie(headers, self._cookie) or ""))
+        return self._make_header("", 0)
 
     def _begin(self):
-        secret, known = os.urandom(SECRET_BYTES).hex(), os.urandom(SECRET_BYTES).hex()
-        name = _hash(secret)
+        secret = os.urandom(SECRET_BYTES).hex()
         with self._lock:
-            # The oldest goes, of those that nobody looks at the desktop with, if there is one.
+            # The oldest goes, of those that nobody looks at the desktop with, if there is one. Those that are over are
+            # among these, and older than any other.
             by_use = sorted(self._sessions, key=lambda one: self._sessions[one].is_used())
             surplus = by_use[: max(0, len(by_use) + 1 - MOST_SESSIONS)]
-            self._sessions[name] = Session()
-            self._known[_hash(known)] = None
-            while len(self._known) > MOST_KNOWN:
-                del self._known[next(iter(self._known))]
+            self._sessions[_hash(secret)] = Session(self._lifetime)
         for oldest in surplus:
             self._end(oldest)
-        timer = threading.Timer(self._lifetime, self._end, [name])
-        timer.daemon = True
-        timer.start()
-        return _cookie(self.cookie, secret, self._lifetime), _cookie(self.known_cookie, known, KNOWN_SECONDS)
+        return self._make_header(secret, self._lifetime)
 
     def _end(self, name):
         with self._lock:
             session = self._sessions.pop(name, None)
         if session is not None:
             session.end()
+
+    def _make_header(self, secret, seconds):
+        told = f"{self._cookie}={secret}; Max-Age={int(seconds)}; Path=/; Secure; HttpOnly; SameSite=Strict"
+        return f"Set-Cookie: {told}"
 
 
 def make_page(page, message):
@@ -129,10 +126,6 @@ def read_cookie(headers, name):
         if key == name:
             return value
     return None
-
-
-def _cookie(name, value, seconds):
-    return f"Set-Cookie: {name}={value}; Max-Age={int(seconds)}; Path=/; Secure; HttpOnly; SameSite=Strict"
 
 
 def _hash(text):

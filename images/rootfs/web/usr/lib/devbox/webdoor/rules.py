@@ -26,10 +26,10 @@ def is_own_page(headers, scheme, host):
 class Throttle:
     """Guesses cost time. Each one counts as wrong until it is told otherwise, so that many at once gain nothing.
 
-    The first FREE of a guesser go at once; then each doubles the pause up to LONGEST, within which no guess is looked
-    at. Nobody is locked out for longer, and after FORGET seconds of quiet all is forgotten. Of all guessers together
-    RATE are looked at in a second, after the first BURST. Behind the engine's proxy many people can share one address:
-    who has proved before who he is (`known`) is counted alone, and not held up by the crowd.
+    The first FREE of a guesser go at once; then each doubles the pause up to LONGEST, within which no guess is
+    admitted. After FORGET seconds of quiet all is forgotten. Of all guessers together RATE are admitted in a second,
+    after the first BURST. Who shares an address with somebody that guesses on and on, as behind the engine's proxy,
+    competes with him for the next turn: so a password that is long enough is compared before it is counted (`login`).
     """
 
     FREE, LONGEST, FORGET, MOST = 5, 30.0, 900.0, 1024
@@ -39,17 +39,17 @@ class Throttle:
         self._clock, self._lock, self._seen = clock, threading.Lock(), {}
         self._credit, self._filled = self.BURST, clock()
 
-    def admit(self, who, known=False):
+    def admit(self, who):
         """0 if `who` may guess now, else the seconds to wait."""
         now = self._clock()
         with self._lock:
             wrong, until = self._seen.pop(who, (0, now))
-            wait = max(until - now, 0.0 if known else self._wait_for_credit(now))
+            wait = max(until - now, self._wait_for_credit(now))
             if wait <= 0:
                 wrong = 1 if now - until > self.FORGET else wrong + 1
                 pause = 0.0 if wrong < self.FREE else min(2.0 ** (wrong - self.FREE), self.LONGEST)
                 until = now + pause
-                self._credit -= not known
+                self._credit -= 1
             self._seen[who] = wrong, until
             while len(self._seen) > self.MOST:
                 del self._seen[next(iter(self._seen))]  # who has not been here for longest

@@ -46,6 +46,7 @@ class Connection:
         while True:
             request = http.read_request(self._client, rest, IDLE_SECONDS)
             rest = request.rest
+            self._client.settimeout(IDLE_SECONDS)  # the answer has its own
             if not self._answer(request) or request.headers.get("connection", "").lower() == "close":
                 return
 
@@ -92,9 +93,9 @@ class Connection:
     # ------------------------------------------------------------------------------------------ login, logout
 
     def _log_in(self, request):
-        wait, cookies = self._door.login.try_password(request.headers, request.body, self._guesser)
-        if cookies:
-            self._redirect(request, "/", cookies)
+        cookie, wait = self._door.login.try_password(request.body, self._guesser)
+        if cookie:
+            self._redirect(request, "/", (cookie,))
         elif wait > 0:
             seconds = int(wait) + 1
             words = f"Too many wrong passwords. Try again in {seconds} s."
@@ -129,6 +130,7 @@ class Connection:
             with self._open_vnc(request) as server:
                 websocket.accept(self._client, request.headers)
                 guesses = websocket.Guesses(door.throttle, self._guesser)
+                self._client.settimeout(session.seconds_left() if session else None)
                 websocket.bridge(self._client, request.rest, server, guesses)
         finally:
             if session:
@@ -168,6 +170,7 @@ def wrap(door, raw):
         http.Answers(raw, "wss").refuse(request, 400, "this is https only: begin the address with https://")
         raise http.Gone
     client = tls.TlsSocket(raw, door.context)
+    client.settimeout(IDLE_SECONDS)
     client.shake_hands()
     return client
 

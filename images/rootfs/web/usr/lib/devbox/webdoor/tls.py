@@ -3,6 +3,7 @@ which OpenSSL does not allow: so it works in memory here, under a lock that is n
 
 import ssl
 import threading
+import time
 
 CHUNK = 64 * 1024
 RECORD = 16 * 1024
@@ -23,7 +24,7 @@ class TlsSocket:
     """As much of a socket as the rest uses."""
 
     def __init__(self, raw, context):
-        self.raw = raw
+        self.raw, self._deadline = raw, None
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=True)
         self._engine, self._sending = threading.Lock(), threading.Lock()
@@ -68,9 +69,12 @@ class TlsSocket:
                 with self._engine:
                     data = data[self._tls.write(data[:RECORD]) :]
                     told = self._out.read()
+                self._limit()
                 self.raw.sendall(told)
 
     def settimeout(self, seconds):
+        """For all that is waited for from now on, and not for each piece of it: who drips holds no place for ever."""
+        self._deadline = None if seconds is None else time.monotonic() + seconds
         self.raw.settimeout(seconds)
 
     def setsockopt(self, *option):
@@ -79,7 +83,16 @@ class TlsSocket:
     def shutdown(self, how):
         self.raw.shutdown(how)
 
+    def _limit(self):
+        if self._deadline is None:
+            return
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.raw.settimeout(left)
+
     def _feed(self):
+        self._limit()
         data = self.raw.recv(CHUNK)
         if not data:
             with self._engine:
@@ -95,4 +108,5 @@ class TlsSocket:
             with self._engine:
                 told = self._out.read()
             if told:
+                self._limit()
                 self.raw.sendall(told)

@@ -64,8 +64,8 @@ class Guesses:
 
 
 def bridge(client, rest, server, guesses):
-    """Both directions at once until either side ends; each has its thread, so that neither waits for the other."""
-    client.settimeout(None)
+    """Both directions at once until either side ends, or the time that `client` has; each has its thread, so that
+    neither waits for the other."""
     server.settimeout(None)
     server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for peer in (client, server):
