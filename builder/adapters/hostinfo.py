@@ -22,7 +22,7 @@ from typing import Final
 
 from builder.adapters.files import cannot
 from builder.adapters.urls import LOOPBACK
-from builder.core.facts import HostFacts
+from builder.core.facts import HOST_NAME, HostFacts
 from builder.errors import HostError
 from builder.model import RenderedFile, RenderedTree
 
@@ -34,6 +34,8 @@ HOST_MOUNT: Final = "/run/devbox-host"  # where the fragments of npm and python 
 PIP_INDEX: Final = ("index-url", "extra-index-url", "trusted-host")
 MAX_CA: Final = 4 << 20
 SIOCGIFADDR: Final = 0x8915  # netdevice(7)
+IF_INET6: Final = Path("/proc/net/if_inet6")
+PASSING: Final = 0x01 | 0x08 | 0x20 | 0x40  # temporary, used by another machine, deprecated, tentative: if_addr.h
 VIRTUAL: Final = ("lo", "br-", "docker", "veth", "virbr")
 
 
@@ -70,13 +72,17 @@ def find_host_facts(workspace: Path, *, environ: Mapping[str, str] | None = None
 
 
 def _hostname(name: str) -> str | None:
-    """As it may stand in an address; the kernel's "(none)" and its like are no names."""
-    return name if re.fullmatch(r"[a-z](?:[a-z0-9.-]*[a-z0-9])?", name) and name != "localhost" else None
+    """The kernel's "(none)" and its like are no names."""
+    return name if re.fullmatch(HOST_NAME, name) and name != "localhost" else None
 
 
-def find_addresses() -> tuple[str, ...]:
-    """IPv4 addresses of this machine's interfaces, but for loopback and those that only lead to containers."""
-    found = []
+def find_addresses(listing: Path = IF_INET6) -> tuple[str, ...]:
+    """Of this machine's interfaces, but for loopback and those that only lead to containers; of IPv6 those that others
+    can use and that stay. `listing` is the kernel's own of IPv6."""
+    return (*sorted(_find_ipv4()), *sorted(_find_ipv6(listing)))
+
+
+def _find_ipv4() -> Iterator[str]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         for _, name in socket.if_nameindex():
             if name.startswith(VIRTUAL):
@@ -85,8 +91,19 @@ def find_addresses() -> tuple[str, ...]:
                 answer = fcntl.ioctl(any_socket, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
             except OSError:
                 continue  # an interface without an address
-            found.append(socket.inet_ntoa(answer[20:24]))
-    return tuple(sorted(found))
+            yield socket.inet_ntoa(answer[20:24])
+
+
+def _find_ipv6(listing: Path) -> Iterator[str]:
+    """From lines of address, index, prefix, scope, flags, name."""
+    try:
+        lines = listing.read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return  # this machine has no IPv6
+    for line in lines:
+        digits, _, _, scope, flags, name = line.split()
+        if int(scope, 16) == 0 and not int(flags, 16) & PASSING and not name.startswith(VIRTUAL):
+            yield socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits))
 
 
 def find_home(environ: Mapping[str, str] | None = None) -> Path:

@@ -114,8 +114,8 @@ class KeyStore:
     def ensure_web(self, project: str, workspace: Path, exposure: Exposure | None, addresses: Sequence[str]) -> bool:
         """What the web desktop needs to be exposed: a password, a certificate; whether one of them is new.
 
-        `addresses` of this machine go into a certificate of our own. What a workstation needs no more is removed.
-        Raises ConfigError for a given certificate that will not do.
+        `addresses` of this machine go into a certificate of our own where it is reached by them. What a
+        workstation needs no more is removed. Raises ConfigError for a given certificate that will not do.
         """
         folder = self.folder(project, workspace)
         hidden = folder / "secrets"
@@ -132,7 +132,7 @@ class KeyStore:
             given = Path(exposure.certificate), Path(exposure.key)
             renewed = certificates.copy_given(*given, hidden / TLS, exposure.names)
         else:
-            reached = addresses if ipaddress.ip_address(exposure.address).is_unspecified else (exposure.address,)
+            reached = _reached(exposure.address, addresses)
             renewed = certificates.ensure_own(self._authority, hidden / TLS, (*exposure.names, *reached))
         known = _read_private(folder / WEB_PASSWORD)
         if known and _read_private(hidden / WEB_HASH) == _hash_line(known):
@@ -186,6 +186,14 @@ class KeyStore:
                 yield from _read_keys(path)
             except ConfigError:
                 continue
+
+
+def _reached(address: str, addresses: Sequence[str]) -> Sequence[str]:
+    """By which of a machine's `addresses` one reaches what is published on `address`: :: is open to IPv4, too."""
+    known = ipaddress.ip_address(address)
+    if not known.is_unspecified:
+        return (address,)
+    return [text for text in addresses if ipaddress.ip_address(text).version <= known.version]
 
 
 # -------------------------------------------------------------------------------------------------- public keys

@@ -1,8 +1,15 @@
-"""What the core is told about this machine. Owns one value; looking it up is the work of an adapter."""
+"""What the core is told about this machine. Owns one value and what a name of it is; looking it up is the work of an
+adapter."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+# As it may stand in an address. With a last label of digits, or of 0x and hexadecimal ones, a browser reads the whole
+# as an IPv4 address (URL standard, "ends in a number").
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+HOST_NAME: Final = rf"(?:{_LABEL}\.){{0,8}}(?!(?:[0-9]+|0x[0-9a-f]*)$){_LABEL}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator
 
+from builder.core.facts import HOST_NAME
 from builder.core.problems import nearest, shown
 from builder.core.validation import Text, as_list, wrong
 
@@ -54,7 +55,7 @@ def _loopback(address: str) -> str:
     if not known.is_loopback:
         hint = "`bind` keeps everything on this machine; `expose: true` lets others in, with TLS and a login"
         raise wrong(f"{shown(address)} is not a loopback address", hint)
-    return address
+    return str(known)  # one form: certificates and the engine write it so
 
 
 def _any_address(address: str) -> str:
@@ -66,7 +67,7 @@ def _any_address(address: str) -> str:
         ) from None
     if known.is_multicast:
         raise wrong(f"{shown(address)} is a multicast address", "take one that this machine has, or 0.0.0.0 for all")
-    return address
+    return str(known)
 
 
 def _login(name: str) -> str:
@@ -168,15 +169,7 @@ Address = Annotated[str, Text("an address", r"[0-9a-fA-F.:]+|[a-z.]+", 45, "127.
 AnyAddress = Annotated[
     str, Text("an address", r"[0-9a-fA-F.:]+|[a-z.]+", 45, "0.0.0.0"), AfterValidator(_any_address)  # noqa: S104
 ]
-HostName = Annotated[
-    str,
-    Text(
-        "a host name in small letters",
-        r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){0,8}[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?",
-        253,
-        "box.example.org",
-    ),
-]
+HostName = Annotated[str, Text("a host name in small letters", HOST_NAME, 253, "box.example.org")]
 _Size = Text("a size", r"[0-9]{1,15}(?:\.[0-9]{1,3})?[bkmgtBKMGT]?", 20, "512m or 4g")
 Memory = Annotated[str, _Size, _size("256m", "64t")]
 SharedMemory = Annotated[str, _Size, _size("16m", "1t")]

@@ -8,6 +8,7 @@ import pytest
 
 from builder.adapters.hostinfo import (
     NetworkSettings,
+    find_addresses,
     find_folder,
     find_host_facts,
     find_network_settings,
@@ -31,6 +32,30 @@ def test_facts_name_the_folder_and_the_caller(tmp_path: Path, etc: Path) -> None
     assert (facts.folder, facts.workspace, facts.home) == (tmp_path.name, str(tmp_path), "/home/me")
     assert facts.arch in {"amd64", "arm64"}
     assert facts.timezone == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("7950X", "7950x"), ("box.lan", "box.lan"), ("(none)", None), ("localhost", None), ("2024", None), ("a..b", None)],
+)
+def test_the_name_of_the_machine_is_one_for_an_address_or_none(
+    name: str, known: str | None, tmp_path: Path, etc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builder.adapters.hostinfo.platform.node", lambda: name)
+    assert find_host_facts(tmp_path, environ={}, etc=etc).hostname == known
+
+
+def test_ipv6_addresses_that_others_can_use_and_that_stay_are_found(tmp_path: Path) -> None:
+    (tmp_path / "if_inet6").write_text(
+        "00000000000000000000000000000001 01 80 10 80       lo\n"
+        "20010db8000000000000000000000007 02 40 00 00     eth0\n"
+        "20010db800000000a1b2c3d4e5f60718 02 40 00 01     eth0\n"  # temporary
+        "20010db8000000000000000000000008 02 40 00 60     eth0\n"  # tentative, deprecated
+        "fe800000000000000000000000000007 02 40 20 80     eth0\n"
+        "fd000000000000000000000000000001 03 40 00 80  docker0\n"
+    )
+    assert [text for text in find_addresses(tmp_path / "if_inet6") if ":" in text] == ["2001:db8::7"]
+    assert not [text for text in find_addresses(tmp_path / "missing") if ":" in text]
 
 
 def test_time_zone_comes_from_tz_or_where_localtime_leads(tmp_path: Path, etc: Path) -> None:

@@ -234,11 +234,14 @@ def test_an_exposed_workstation_gets_a_certificate_and_the_hash_of_a_long_passwo
 
 
 def test_the_certificate_names_the_one_address_or_all_of_the_machine(store: KeyStore) -> None:
-    for address, named in {"192.0.2.7": "192.0.2.7", "0.0.0.0": "198.51.100.1", "::": "198.51.100.1"}.items():  # noqa: S104
-        store.ensure_web("demo", HERE, replace(OPEN, address=address), ("198.51.100.1",))
-        pem = (store.folder("demo", HERE) / "secrets/tls.pem").read_bytes()
+    mine = {"198.51.100.1", "2001:db8::1"}
+    for address, named in {"192.0.2.7": {"192.0.2.7"}, "0.0.0.0": {"198.51.100.1"}, "::": mine}.items():  # noqa: S104
+        store.ensure_web(
+            project := f"for-{len(named)}-{address[-1]}", HERE, replace(OPEN, address=address), sorted(mine)
+        )
+        pem = (store.folder(project, HERE) / "secrets/tls.pem").read_bytes()
         names = x509.load_pem_x509_certificate(pem).extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        assert named in {str(item.value) for item in names.value}
+        assert {str(item.value) for item in names.value} & {"192.0.2.7", *mine} == named
 
 
 def test_what_opens_the_web_door_is_kept_until_it_is_renewed(store: KeyStore) -> None:

@@ -43,6 +43,26 @@ def test_binding_to_more_than_this_machine_is_refused_and_points_to_expose(bind:
     assert "`expose: true`" in (error.hint or "")
 
 
+@pytest.mark.parametrize("text", ["2001:DB8::7", "2001:db8:0:0:0:0:0:7", "2001:0db8::0007"])
+def test_an_address_is_held_in_its_short_form(text: str) -> None:
+    found = make_resolved(f'expose: "{text}"').runtime.exposure
+    assert found is not None
+    assert found.address == "2001:db8::7"
+    assert {port.bind for port in spec_of('bind: "0:0:0:0:0:0:0:1"').ports} == {"::1"}
+
+
+@pytest.mark.parametrize("name", ["7950x", "3d-box", "box.7950x", "2024.example", "0xbox", "10.0.0.1a", "x0x1f"])
+def test_a_host_name_may_begin_with_a_digit(name: str) -> None:
+    found = make_resolved(f"expose: {{names: ['{name}']}}").runtime.exposure
+    assert found is not None
+    assert found.names == (name,)
+
+
+@pytest.mark.parametrize("name", ["2024", "box.7", "0x1f", "box.0x", "-box", "box-", "box."])
+def test_what_a_browser_takes_for_an_address_is_no_host_name(name: str) -> None:
+    assert "is not a host name" in refusal(f"expose: {{names: ['{name}']}}").message
+
+
 def test_only_the_web_desktop_leaves_this_machine() -> None:
     spec = spec_of("expose: true")
     assert {port.name: port.bind for port in spec.ports} == {
