@@ -10,17 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from builder.adapters.certificates import ensure_own
-from tests.catalogue.webdoor import LIB, PATIENCE, connected, load_webdoor, loopback_pair
+from tests.catalogue.webdoor import PATIENCE, VNC_BANNER, WEB_PASSWORD, connected, load_webdoor, loopback_pair
 
-PASSWORD = "correct horse"
-PAGES = LIB.parents[1] / "share/devbox/web"
-VNC_BANNER = b"RFB 003.008\n"
 UPGRADE = {
     "Upgrade": "websocket",
     "Connection": "Upgrade",
@@ -40,35 +36,6 @@ class Client(http.client.HTTPConnection):
 
     def connect(self) -> None:
         raise AssertionError("the server closed the connection")
-
-
-@pytest.fixture
-def listed(tmp_path: Path) -> Mapping[str, tuple[str, str]]:
-    novnc = tmp_path / "novnc"
-    novnc.mkdir()
-    (novnc / "rfb.js").write_text("export default class {}")
-    found: Mapping[str, tuple[str, str]] = load_webdoor("files").find_files(
-        (("", str(PAGES)), ("/novnc/core", str(novnc)))
-    )
-    return found
-
-
-@pytest.fixture
-def vnc_port() -> Iterator[int]:
-    """A VNC server that says its banner to the first who comes."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def greet() -> None:
-            try:
-                while True:
-                    peer, _ = listener.accept()
-                    peer.sendall(VNC_BANNER)
-            except OSError:
-                return
-
-        threading.Thread(target=greet, daemon=True).start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 Ask = Callable[..., http.client.HTTPResponse]
@@ -163,15 +130,6 @@ def test_queries_change_nothing(ask: Ask) -> None:
 
 
 @pytest.fixture
-def exposed(listed: Mapping[str, tuple[str, str]], vnc_port: int, tmp_path: Path) -> object:
-    ensure_own(tmp_path / "authority", tmp_path / "tls.pem", ["box.example"])
-    (tmp_path / "vnc-password").write_text("vncvncvn\n")
-    entry = login.Login(sha256(PASSWORD.encode()).hexdigest(), "box")
-    context = tls.make_context(str(tmp_path / "tls.pem"))
-    return server.Door(listed, vnc_port, ["box.example"], entry, context, str(tmp_path / "vnc-password"))
-
-
-@pytest.fixture
 def trusting(exposed: object, tmp_path: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=tmp_path / "authority/ca.pem")
     context.verify_flags |= ssl.VERIFY_X509_STRICT
@@ -189,7 +147,7 @@ def ask_exposed(exposed: object, trusting: ssl.SSLContext) -> Iterator[Ask]:
         yield asked
 
 
-def log_in(ask: Ask, password: str = PASSWORD, **headers: str) -> http.client.HTTPResponse:
+def log_in(ask: Ask, password: str = WEB_PASSWORD, **headers: str) -> http.client.HTTPResponse:
     return ask("POST", "/login", headers, f"username=devbox&password={password.replace(' ', '+')}".encode())
 
 

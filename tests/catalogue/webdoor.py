@@ -13,6 +13,8 @@ from types import ModuleType
 
 LIB = Path(__file__).parents[2] / "images/rootfs/web/usr/lib/devbox"
 PATIENCE = 10  # seconds
+WEB_PASSWORD = "correct horse"
+VNC_BANNER = b"RFB 003.008\n"
 
 
 def load_webdoor(name: str) -> ModuleType:
