@@ -127,8 +127,8 @@ DOORS: Final = (
     Mutation(
         id="an exposed web door without a login",
         groups=("ports", "doors"),
-        caught=("doors.web-login", "doors.web-plain-http"),
-        because="who has no session gets in, and who speaks no TLS gets a page",
+        caught=("doors.web-login", "doors.web-plain-http", "doors.web-session"),
+        because="who has no session, or has one no more, gets in, and who speaks no TLS gets a page",
         promise=exposed,
         edits=(
             Edit(file=f"{WEB}/server.py", old="inside = door.login is None", new="inside = True or door.login is None"),
