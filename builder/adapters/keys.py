@@ -189,11 +189,11 @@ class KeyStore:
 
 
 def _reached(address: str, addresses: Sequence[str]) -> Sequence[str]:
-    """By which of a machine's `addresses` one reaches what is published on `address`: :: is open to IPv4, too."""
+    """By which of a machine's `addresses` one reaches what is published on `address`: :: is not open to IPv4."""
     known = ipaddress.ip_address(address)
     if not known.is_unspecified:
         return (address,)
-    return [text for text in addresses if ipaddress.ip_address(text).version <= known.version]
+    return [text for text in addresses if ipaddress.ip_address(text).version == known.version]
 
 
 # -------------------------------------------------------------------------------------------------- public keys
