@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 
 from builder.adapters.clock import wait_for
 from builder.adapters.rfb import Picture
@@ -32,6 +32,18 @@ CANVAS = "#screen canvas"
 VISIBLE = 24  # of 255 steps of brightness
 
 
+def visit(page: Page, url: str) -> None:
+    """Chromium gives up a page while a network of this machine comes or goes, as that of the test before does."""
+    for _ in range(3):
+        try:
+            page.goto(url)
+            return
+        except Error as error:
+            if "ERR_NETWORK_CHANGED" not in error.message:
+                raise
+    page.goto(url)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -48,7 +60,7 @@ def page(browser: Browser, shared: Workstation) -> Iterator[Page]:
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text) if _is_fault(message) else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto(shared.ok("open", "web", "--print").strip())
+    visit(page, shared.ok("open", "web", "--print").strip())
     page.locator("#password").wait_for(state="visible")
     yield page
     context.close()

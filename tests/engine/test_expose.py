@@ -18,7 +18,7 @@ from playwright.sync_api import Error, Page, sync_playwright
 from builder.adapters.web import WebPlace, ask
 from tests.engine.conftest import NewWorkstation, Workstation
 from tests.engine.pictures import assert_desktop
-from tests.engine.test_browser import CANVAS, CHROMIUM, QUIET, SIZE, canvas_picture, wait_for_canvas
+from tests.engine.test_browser import CANVAS, CHROMIUM, QUIET, SIZE, canvas_picture, visit, wait_for_canvas
 
 OUTSIDE = "127.0.0.2"
 
@@ -48,7 +48,7 @@ def test_a_browser_that_trusts_nothing_of_ours_is_warned(exposed: Workstation) -
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET) as browser:
         page = browser.new_page()
         with pytest.raises(Error, match="ERR_CERT_AUTHORITY_INVALID"):
-            page.goto(exposed.ok("open", "--print").strip())
+            visit(page, exposed.ok("open", "--print").strip())
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def page(exposed: Workstation) -> Iterator[Page]:
 def test_a_person_logs_in_once_sees_the_desktop_and_logs_out(exposed: Workstation, page: Page) -> None:
     home = exposed.ok("open", "--print").strip()
     assert home.startswith(f"https://{OUTSIDE}:")
-    page.goto(f"{home}?host=elsewhere.invalid&port=1&path=other&encrypt=0&password=guessed")
+    visit(page, f"{home}?host=elsewhere.invalid&port=1&path=other&encrypt=0&password=guessed")
     assert page.url == f"{home}login"
     page.locator("#password").fill("guessed")
     page.get_by_role("button", name="Log in").click()
