@@ -19,7 +19,7 @@ from builder.adapters.aptsources import find_mirrors, probe_archives
 from builder.adapters.bootstrap import bootstrap_base
 from builder.adapters.buildcontext import read_context
 from builder.adapters.buildkit import build_image
-from builder.adapters.hostinfo import find_network_settings, render_host_files
+from builder.adapters.hostinfo import find_network_settings, render_host_files, render_host_secrets
 from builder.core.canonical import content_id
 from builder.model import Base, BuildEvent, RenderedFile
 
@@ -77,7 +77,8 @@ def _build(engine: Engine, files: dict[str, bytes], image: str, base: str, *, fr
         for name, data in files.items()
         if name != COMPOSE_FILE.name
     }
-    host = {f"host/{name}": file for name, file in render_host_files(find_network_settings()).items()}
+    settings = find_network_settings()
+    host = {f"host/{name}": file for name, file in render_host_files(settings).items()}
     build_image(
         engine,
         read_context({**tree, **host}, {}),
@@ -86,6 +87,7 @@ def _build(engine: Engine, files: dict[str, bytes], image: str, base: str, *, fr
         labels=LABELS,
         arguments={"BASE": base},
         fresh=fresh,
+        secrets=render_host_secrets(settings),
     )
 
 

@@ -12,12 +12,14 @@ import pytest
 from bench.charts import draw_shares, draw_timelines
 from bench.compare import Comparison
 from bench.figures import Figure, Results, Share, Timeline, make_figure, ratio_interval, take_turns
+from bench.handmade import SOURCE
 from bench.measures import ENGINELESS, MEASURES, USUAL
 from bench.painted import TOLERANCE, Still, find_painted
 from bench.report import find_kept, render_json, render_markdown, render_table
 from bench.sizes import share_out
 from bench.targets import BARS
 from bench.vnc_cases import PAGE, TIGER_CASES, TIGHT_CASES
+from builder.adapters.hostinfo import NetworkSettings, render_host_files, render_host_secrets
 from builder.adapters.rfb import ask_tight
 from builder.core.contents import Contents
 from builder.core.dpkg import parse_status
@@ -209,3 +211,12 @@ def test_the_web_page_is_measured_as_it_is() -> None:
     levels = {name: int(level) for name, level in re.findall(r"rfb\.(\w+)Level = (\d);", viewer.read_text())}
     assert ask_tight(**{"quality": 6, **levels}) == PAGE  # 6 is noVNC's own
     assert {case.encodings for case in (*TIGER_CASES, *TIGHT_CASES) if case.usual and case.web} == {PAGE}
+
+
+def test_the_naive_build_mounts_what_the_bench_gives_it() -> None:
+    """A build that mounts what is not there fails after minutes, in a bench and in no test."""
+    settings = NetworkSettings()
+    text = (SOURCE / "Dockerfile").read_text()
+    assert set(re.findall(r"type=secret,id=([\w.]+)", text)) <= render_host_secrets(settings).keys()
+    assert set(re.findall(r"/run/devbox-host/([\w.]+)", text)) <= render_host_files(settings).keys()
+    assert "/host/" not in text.replace("/run/devbox-host", "")
