@@ -5,6 +5,7 @@ download, and a relay in front of the engine's socket. Each remembers what it wa
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import os
 import re
@@ -142,8 +143,8 @@ def proxy(login: str, hosts: tuple[str, ...]) -> Callable[[Listener], type[Quiet
     return make
 
 
-def pump(near: socket.socket, far: socket.socket, hear: Callable[[bytes], None] | None = None) -> None:
-    """Bytes both ways until the far side ends; `hear` gets those from the near one."""
+def pump(near: socket.socket, far: socket.socket, hear: Callable[[bytes], bytes] | None = None) -> None:
+    """Bytes both ways until the far side ends; those from the near one go on as `hear` makes them."""
     both = [near, far]
     while far in both:
         for ready in select.select(both, [], [], 60)[0] or [far]:
@@ -157,7 +158,7 @@ def pump(near: socket.socket, far: socket.socket, hear: Callable[[bytes], None] 
                     other.shutdown(socket.SHUT_WR)
                 continue
             if ready is near and hear is not None:
-                hear(data)
+                data = hear(data)
             with suppress(OSError):
                 other.sendall(data)
 
@@ -167,10 +168,21 @@ def pump(near: socket.socket, far: socket.socket, hear: Callable[[bytes], None] 
 
 @dataclass(slots=True)
 class Relay:
-    """A socket in front of the engine's own; `said` holds what each connection sent to the engine."""
+    """A socket in front of the engine's own; `said` holds what each connection sent to the engine.
+
+    The first build is made one without a cache: what an earlier run left there would not be asked for again.
+    """
 
     socket: Path
     said: list[bytearray] = field(default_factory=list)
+    _built: bool = False
+
+    def hear(self, talk: bytearray, data: bytes) -> bytes:
+        talk.extend(data)
+        if self._built or not (build := re.match(rb"POST /v[0-9.]+/build\?", data)):
+            return data
+        self._built = True
+        return build[0] + b"nocache=1&" + data[build.end() :]
 
     def contexts(self) -> Iterator[dict[str, bytes]]:
         """The files of every build context that went through, by path."""
@@ -200,7 +212,7 @@ def relay(folder: Path, engine: str) -> Iterator[Relay]:
         found.said.append(talk)
         with near, socket.socket(socket.AF_UNIX) as far:
             far.connect(engine)
-            pump(near, far, talk.extend)
+            pump(near, far, functools.partial(found.hear, talk))
 
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.fspath(found.socket))
