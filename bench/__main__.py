@@ -22,7 +22,7 @@ from bench.report import find_kept, render_json, render_markdown, render_table
 from bench.stand import CommandFailed, Stand, make_environment, open_stand
 from builder.errors import DevboxError
 
-WITHOUT_IMAGE = ENGINELESS | {"help"}
+WITHOUT_IMAGE = ENGINELESS | {"help", "newcomer"}
 
 
 def main() -> None:

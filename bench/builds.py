@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 import docker
 
-from bench.cold import open_engine, remote_workstation
+from bench.cold import remote_workstation
 from bench.figures import Figure, make_figure, take_seconds
 from bench.stand import CommandFailed, Workstation
+from tests.engine.second_engine import second_engine
 
 if TYPE_CHECKING:
     from bench.pair import Pair
@@ -78,13 +79,13 @@ def measure_cold(pair: Pair, rounds: int) -> list[Figure]:
     naive = pair.naive.seconds
     folder = pair.stand.folder / "cold"
     folder.mkdir()
-    with open_engine(folder) as host, _workstation(folder, host) as workstation:
+    with second_engine(folder / "data") as engine, _workstation(folder, engine.host) as workstation:
         print("cold: building on an empty engine", file=sys.stderr, flush=True)
         cold = take_seconds(lambda: workstation.devbox("build"))
         painted = take_seconds(lambda: workstation.devbox("up"))
         cached: list[float] = []
         for _ in range(max(1, rounds // 3)):
-            _forget_layers(workstation, host)
+            _forget_layers(workstation, engine.host)
             cached.append(take_seconds(lambda: workstation.devbox("build")))
     shutil.rmtree(folder)
     return [

@@ -26,6 +26,7 @@ class Figure:
     baseline_values: tuple[float, ...] = ()
     target: float | None = None  # at most this, in `unit`; said, never asserted
     target_ratio: float | None = None  # at most this of the baseline
+    floor_ratio: float | None = None  # at least this of it
 
     @property
     def median(self) -> float:
@@ -54,6 +55,8 @@ class Figure:
             found[self.unit] = self.median <= self.target
         if self.target_ratio is not None and self.ratio is not None:
             found["ratio"] = self.ratio <= self.target_ratio
+        if self.floor_ratio is not None and self.ratio is not None:
+            found["ratio"] = self.ratio >= self.floor_ratio
         return found
 
     def as_dict(self) -> dict[str, object]:
@@ -69,6 +72,7 @@ class Figure:
             "ratio": None if self.ratio is None else round(self.ratio, 3),
             "target": self.target,
             "target_ratio": self.target_ratio,
+            "floor_ratio": self.floor_ratio,
             "met": self.met,
         }
 
@@ -92,6 +96,7 @@ def make_figure(
         baseline_values=baseline_values,
         target=bar.value,
         target_ratio=bar.ratio,
+        floor_ratio=bar.floor,
     )
 
 

@@ -19,7 +19,8 @@ from builder.adapters.aptsources import find_mirrors, probe_archives
 from builder.adapters.bootstrap import bootstrap_base
 from builder.adapters.buildcontext import read_context
 from builder.adapters.buildkit import build_image
-from builder.adapters.hostinfo import find_network_settings, render_host_files, render_host_secrets
+from builder.adapters.handover import render_build_secrets
+from builder.adapters.hostinfo import find_network_settings
 from builder.core.canonical import content_id
 from builder.model import Base, BuildEvent, RenderedFile
 
@@ -78,16 +79,15 @@ def _build(engine: Engine, files: dict[str, bytes], image: str, base: str, *, fr
         if name != COMPOSE_FILE.name
     }
     settings = find_network_settings()
-    host = {f"host/{name}": file for name, file in render_host_files(settings).items()}
     build_image(
         engine,
-        read_context({**tree, **host}, {}),
+        lambda: read_context(tree, {}),
         tag=image,
         on_event=_ignore,
         labels=LABELS,
         arguments={"BASE": base},
         fresh=fresh,
-        secrets=render_host_secrets(settings),
+        secrets=render_build_secrets(settings),
     )
 
 

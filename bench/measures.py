@@ -13,8 +13,10 @@ from bench.framework_checkpoint import measure_checkpoint
 from bench.framework_search import measure_framework_search
 from bench.framework_sessions import measure_framework_10gb, measure_framework_sessions
 from bench.framework_steps import measure_steps
+from bench.newcomer import measure_newcomer
 from bench.sizes import measure_size
 from bench.starts import measure_cold, measure_idle, measure_warm
+from bench.tunnel import measure_tunnel
 from bench.verbs import (
     measure_devcontainer,
     measure_help,
@@ -53,7 +55,9 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "rebuild": Measure(run=measure_rebuild),
     "verify": Measure(run=measure_verify),
     "vnc": Measure(run=measure_vnc),
+    "tunnel": Measure(run=measure_tunnel),
     "cold": Measure(run=measure_cold_build, wants_fresh=True),
+    "newcomer": Measure(run=measure_newcomer),
     "crowd": Measure(run=measure_crowd),
     "vnc-settings": Measure(run=measure_vnc_settings, by_name=True),
     "vnc-browser": Measure(run=measure_vnc_browser, by_name=True),

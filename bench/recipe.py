@@ -67,17 +67,21 @@ class Running:
         return sum(int(row[column]) for row in table["Processes"]) * 1024 / 1e6
 
     def listens(self, ports: tuple[int, ...]) -> bool:
-        """Whether something inside listens there; read from /proc, since a connection would be work for it."""
-        found: set[int] = set()
-        for table in ("tcp", "tcp6"):
-            for line in Path(f"/proc/{self.pid}/net/{table}").read_text().splitlines()[1:]:
-                _, local, _, state, *_ = line.split()
-                if state == LISTENING:
-                    found.add(int(local.rpartition(":")[2], 16))
-        return found.issuperset(ports)
+        return listens_in(self.pid, ports)
 
     def _stats(self) -> dict[str, Any]:
         return cast("dict[str, Any]", api().stats(self.id, stream=False, one_shot=True))
+
+
+def listens_in(pid: int, ports: tuple[int, ...]) -> bool:
+    """Whether something listens there, where that process is. Read from /proc: a connection would be work for it."""
+    found: set[int] = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_ = line.split()
+            if state == LISTENING:
+                found.add(int(local.rpartition(":")[2], 16))
+    return found.issuperset(ports)
 
 
 @cache

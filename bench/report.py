@@ -117,7 +117,8 @@ def _cells(figure: Figure) -> Sequence[str]:
 def _bars(figure: Figure) -> str:
     value = [] if figure.target is None else [f"<= {figure.target:g} {figure.unit}"]
     ratio = [] if figure.target_ratio is None else [f"ratio <= {figure.target_ratio:g}"]
-    return ", ".join(value + ratio)
+    floor = [] if figure.floor_ratio is None else [f"ratio >= {figure.floor_ratio:g}"]
+    return ", ".join(value + ratio + floor)
 
 
 def _verdict(figure: Figure) -> str:

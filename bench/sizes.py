@@ -18,7 +18,7 @@ from bench.figures import Figure, Share, make_figure
 from bench.recipe import api
 from builder.adapters.engine.client import connect_engine
 from builder.core.contents import Contents, find_wanted, read_contents
-from builder.core.dpkg import resolve_needs
+from builder.core.cost import find_needed_by
 
 if TYPE_CHECKING:
     from bench.pair import Pair
@@ -138,17 +138,9 @@ def share_out(found: Contents) -> dict[str, float]:
 
 
 def _assign_packages(found: Contents) -> dict[str, str]:
-    assigned: dict[str, str] = {}
-    needs = resolve_needs(found.debs)
+    """What two parts need belongs to the first."""
     basics = tuple(sorted(deb.name for deb in found.debs if deb.basic))
-    for part, roots in {BASE: basics, **PARTS}.items():
-        pending = [root for root in roots if root in needs]
-        while pending:
-            package = pending.pop()
-            if package not in assigned:
-                assigned[package] = part
-                pending += needs[package]
-    return assigned
+    return {package: parts[0] for package, parts in find_needed_by(found.debs, {BASE: basics, **PARTS}).items()}
 
 
 def _place(path: str) -> str:

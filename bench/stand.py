@@ -14,11 +14,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import cast
 
 import docker
-from docker.errors import ImageNotFound
+from docker.errors import APIError, ImageNotFound
 
 from builder.adapters.clock import wait_for
 
@@ -52,6 +53,10 @@ class Workstation:
 
     def devbox(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run([*self.program, "-C", str(self.folder), *arguments])
+
+    def run_inside(self, script: str, stdin: str = "") -> None:
+        """A shell line in the workstation, as its user."""
+        run([*self.program, "-C", str(self.folder), "exec", "--", "sh", "-c", script], self.environment, stdin=stdin)
 
     def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Docker Compose, on the file that devbox rendered here."""
@@ -90,10 +95,12 @@ class CommandFailed(Exception):
     """A command that has to succeed did not; the text is all that it said."""
 
 
-def run(argv: list[str], environment: Mapping[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    argv: list[str], environment: Mapping[str, str], cwd: Path | None = None, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
     """A command that must succeed. Raises CommandFailed."""
     done = subprocess.run(
-        argv, env=dict(environment), cwd=cwd, capture_output=True, text=True, timeout=LONG_S, check=False
+        argv, env=dict(environment), cwd=cwd, input=stdin, capture_output=True, text=True, timeout=LONG_S, check=False
     )
     if done.returncode != 0:
         raise CommandFailed(f"{' '.join(argv)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
@@ -149,9 +156,14 @@ def image_tags() -> set[str]:
 
 
 def remove_images(tags: set[str]) -> None:
+    """But for those that a container of somebody else runs by now: the engine refuses these."""
     client = docker.from_env()
     for tag in sorted(tags - {""}):
         try:
             client.images.remove(tag)
         except ImageNotFound:
             continue  # another run took it away
+        except APIError as error:
+            if error.status_code != HTTPStatus.CONFLICT:
+                raise
+            print(f"{tag} stays: a container runs it", file=sys.stderr)

@@ -9,10 +9,12 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """At most `value` in the figure's unit, and at most `ratio` of the baseline of the same run; None: no such bar."""
+    """At most `value` in the figure's unit, and at most `ratio` of the baseline of the same run, or at least `floor` of
+    it where more is better; None: no such bar."""
 
     value: float | None = None
     ratio: float | None = None
+    floor: float | None = None
 
 
 NO_BAR: Final = Bar()
@@ -34,4 +36,8 @@ BARS: Final[Mapping[str, Bar]] = {
     "help": Bar(value=0.2),
     "verify": Bar(value=10),
     "crowd": Bar(value=15),
+    **dict.fromkeys(("tunnel-fetch", "tunnel-send"), Bar(floor=0.8)),
+    **{
+        f"tunnel-{case}-{mode}": Bar(floor=0.8) for case in ("raw", "page") for mode in ("colours", "terminal", "photo")
+    },
 }

@@ -14,17 +14,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench.figures import Figure, Grid
-from bench.recipe import Recipe, Running, api, recipe_of, running
+from bench.recipe import Recipe, api, listens_in, recipe_of, running
 from bench.vnc_cases import TIGER_CASES, TIGHT_CASES, Case
 from bench.websocket import WebSocketStream
 from builder.adapters.clock import wait_for
 from builder.adapters.rfb import NoVncServerError, VncClient, VncTimeoutError, connect, greet
 
 if TYPE_CHECKING:
+    import docker
+
     from bench.pair import Pair
 
 PAINTER: Final = Path(__file__).with_name("painter.py")
@@ -83,16 +87,27 @@ def serving(recipe: Recipe, cases: list[Case]) -> Iterator[Server]:
     with running(recipe) as container:
         address = api().inspect_container(container.id)["NetworkSettings"]["IPAddress"]
         wait_for("the container to rest", lambda: container.listens((6080,)) or None, deadline_s=60, interval_s=0.1)
+        inside = Inside(engine=api(), id=container.id, pid=container.pid, address=address)
         for number, case in enumerate(cases, start=5):
-            yield Server(container, address, number, case)
+            yield Server(inside, number, case)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """A container in which servers are started, and its engine."""
+
+    engine: docker.APIClient
+    id: str
+    pid: int
+    address: str
 
 
 class Server:
     """A case's X server, and its bridge, on a display of its own inside the container."""
 
-    def __init__(self, container: Running, address: str, number: int, case: Case) -> None:
-        self.container = container
-        self.address = address
+    def __init__(self, inside: Inside, number: int, case: Case) -> None:
+        self.inside = inside
+        self.address = inside.address
         self.number = number
         self.case = case
         rfb = 5900 + number
@@ -102,11 +117,25 @@ class Server:
         )
         if case.web:
             self.run("/usr/lib/devbox/web", "--port", str(self.port), "--rfb", str(rfb))
-        wait_for("the VNC server", lambda: container.listens((rfb, self.port)) or None, deadline_s=20, interval_s=0.05)
+        wait_for(
+            "the VNC server", lambda: listens_in(inside.pid, (rfb, self.port)) or None, deadline_s=20, interval_s=0.05
+        )
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Of VNC itself, and of the bridge if there is one."""
+        return tuple(sorted({5900 + self.number, self.port}))
+
+    def by(self, address: str) -> Server:
+        """The same, where something else leads to it."""
+        other = copy(self)
+        other.address = address
+        return other
 
     def run(self, *argv: str, user: str = "dev") -> None:
-        made = api().exec_create(self.container.id, list(argv), user=user, environment={"DISPLAY": f":{self.number}"})
-        api().exec_start(made["Id"], detach=True)
+        engine, display = self.inside.engine, f":{self.number}"
+        made = engine.exec_create(self.inside.id, list(argv), user=user, environment={"DISPLAY": display})
+        engine.exec_start(made["Id"], detach=True)
 
     @contextmanager
     def drawing(self, mode: str) -> Iterator[None]:
@@ -155,25 +184,26 @@ def _measure_case(server: Server) -> tuple[float, ...]:
     row: list[float] = []
     for mode in THROUGHPUT:
         with server.drawing(mode):
-            row += _throughput(server)
+            row += throughput(server)
     with server.drawing("keys"):
-        late = _latencies(server)
+        late = latencies(server)
     return (*row, statistics.median(late), statistics.quantiles(late, n=20)[-1])
 
 
-def _throughput(server: Server) -> tuple[float, float]:
+def throughput(server: Server, seconds: float = SECONDS) -> tuple[float, float]:
+    """Updates a second, and MB/s."""
     with server.client() as client:
         began = time.perf_counter()
-        updates = [update for update in client.updates(SECONDS) if update.pixels]
-        seconds = time.perf_counter() - began
-    return len(updates) / seconds, sum(update.bytes for update in updates) / seconds / 1e6
+        updates = [update for update in client.updates(seconds) if update.pixels]
+        took = time.perf_counter() - began
+    return len(updates) / took, sum(update.bytes for update in updates) / took / 1e6
 
 
-def _latencies(server: Server) -> list[float]:
+def latencies(server: Server, keys: int = KEYS) -> list[float]:
     """Milliseconds; at moments that keep no step with the server's frame rate."""
     found: list[float] = []
     with server.client() as client:
-        for _ in range(KEYS):
+        for _ in range(keys):
             while client.next_update(random.uniform(0.03, 0.08)):  # noqa: S311 (no secret)
                 continue  # until nothing more is on its way, with a request waiting at the server
             began = time.perf_counter()

@@ -38,8 +38,13 @@ def _lossless(name: str, command: tuple[str, ...], levels: Sequence[int]) -> lis
     ]
 
 
+RAW_CASE: Final = Case(words="TigerVNC, raw", command=TIGER, usual=True)
+PAGE_CASE: Final = Case(
+    words="TigerVNC by the web page, Tight with JPEG 6, compression 1",
+    command=TIGER, web=True, encodings=PAGE, usual=True,
+)  # fmt: skip
 TIGER_CASES: Final = (
-    Case(words="TigerVNC, raw", command=TIGER, usual=True),
+    RAW_CASE,
     Case(words="TigerVNC, raw, -CompareFB=0", command=(*TIGER, "-CompareFB=0")),
     Case(words="TigerVNC, raw, -FrameRate=30", command=(*TIGER, "-FrameRate=30")),
     Case(words="TigerVNC, raw, -FrameRate=120", command=(*TIGER, "-FrameRate=120")),
@@ -48,11 +53,8 @@ TIGER_CASES: Final = (
     Case(words="TigerVNC, Tight with JPEG 6, compression 2", command=TIGER, encodings=NOVNC),
     Case(words="TigerVNC, Tight with JPEG 9, compression 2", command=TIGER, encodings=FINE),
     *_lossless("TigerVNC", TIGER, (0, 1, 2, 6)),
-    Case(
-        words="TigerVNC by the web page, Tight with JPEG 6, compression 1",
-        command=TIGER, web=True, encodings=PAGE, usual=True,
-    ),
-)  # fmt: skip
+    PAGE_CASE,
+)
 TIGHT_CASES: Final = (
     Case(words="TightVNC, raw", command=TIGHT, usual=True),
     Case(words="TightVNC, raw, its own deferral", command=TIGHT_BARE),

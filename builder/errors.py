@@ -6,10 +6,14 @@
     ├── RenderError              4   a template or a rendered file is wrong (our mistake)
     ├── EngineError              5   the engine is missing, unreachable, or refused
     │   ├── BuildError           5   a build step failed
+    │   ├── LostEngineError      5   the connection to the engine broke in the middle of something
+    │   ├── SilentEngineError    5   the engine was asked for something, and says nothing
+    │   ├── CommandError       127   a command inside could not be started: the code that a shell has for that
     │   └── PortTakenError       5   a port of this machine was taken while a container was started
     ├── NotReadyError            6   the workstation runs but cannot be used
     ├── VerifyError              7   a check of `devbox verify` failed
     ├── HostError                8   this machine: disk, ports, files, a missing program, the network
+    ├── BackupError              9   a backup cannot be made, is not whole, or cannot be brought back
     └── Interrupted            130   Ctrl-C or SIGTERM
 
 Every error says what happened, where, and (`hint`) what to do next. Only `cli` turns one into an exit code;
@@ -83,6 +87,20 @@ class BuildError(EngineError):
     """A step of an image build failed."""
 
 
+class LostEngineError(EngineError):
+    """The connection to the engine broke while it was asked for something."""
+
+
+class SilentEngineError(EngineError):
+    """The connection to the engine is there, and nothing came over it in the time that there was."""
+
+
+class CommandError(EngineError):
+    """A command that somebody asked for cannot be started inside."""
+
+    exit_code = 127
+
+
 class PortTakenError(EngineError):
     """Somebody took a port between our choice of it and the start of the container."""
 
@@ -103,6 +121,12 @@ class HostError(DevboxError):
     """Something of this machine stands in the way: a file, the disk, a port, the network, a program."""
 
     exit_code = 8
+
+
+class BackupError(DevboxError):
+    """A backup could not be made or read, is not whole, or what came back is not what was backed up."""
+
+    exit_code = 9
 
 
 class Interrupted(DevboxError):

@@ -48,12 +48,12 @@ class Substitution:
     """Something asked for that could not be had, and what stands in its place. Named, never silent."""
 
     what: str  # "base", "oh-my-zsh", "python"
-    wanted: str
-    got: str
-    reason: str
+    wanted: str  # what was asked for
+    got: str  # what stands in
+    reason: str = ""  # of this machine, so no part of the lock
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.got} in place of {self.wanted} ({self.reason})"
+        return f"{self.what}: {self.got} in place of {self.wanted}" + (f" ({self.reason})" if self.reason else "")
 
 
 # -------------------------------------------------------------------------------------- resolved from config
@@ -87,6 +87,8 @@ class Base:
     python: str  # the version that the release ships, "3.11"
     substitute: str | None  # the base to take where this one cannot be had
     supported_until: str | None = None  # 2027-06-01: the last day of security updates for everybody
+    source: str = ""  # what is pulled in place of `image`: the same at a mirror
+    snapshot: str = ""  # 20240115T000000Z: the moment that packages are taken of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +169,7 @@ class ResolvedTool:
     summary: str
     version: str | None
     from_profile: bool  # its apt packages go into the profile's one apt step, others get a step of their own
+    origin: str = "devbox.yaml"  # the file that says it, as messages name it
     apt: tuple[str, ...] = ()
     wheel: WheelSource | None = None
     archive: ArchiveSource | None = None
@@ -199,6 +202,42 @@ class PortRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SidecarForm:
+    """One image that a sidecar can run from, and how: pulled (`image`), or built (`packages`)."""
+
+    image: str  # "" for one that is built
+    source: str  # what is pulled in place of `image`: the same at a mirror
+    packages: tuple[str, ...] = ()  # of the workstation's base
+    run: tuple[str, ...] = ()  # shell lines of its build
+    stop_signal: str | None = None  # of the image that is built; one that is pulled says it itself
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    user: str | None
+    volume: str | None  # where its data lie
+    tmpfs: tuple[str, ...]
+    cap_add: tuple[str, ...]
+    read_only: bool
+    health: tuple[str, ...]  # a command inside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sidecar:
+    """What runs beside the workstation, on its network, where `name` is its host name."""
+
+    name: str
+    summary: str
+    origin: str  # the file that says it
+    port: int
+    publish: PortRequest | None
+    gives: Mapping[str, str]  # variable of the workstation -> text, perhaps with {password}
+    memory: int  # bytes
+    pids: int
+    pulled: SidecarForm | None
+    built: SidecarForm | None
+    substitute: bool  # whether the built one may stand in for the other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
     """What other machines can reach: the web desktop by TLS and with a login, and SSH if asked."""
 
@@ -211,6 +250,35 @@ class Exposure:
 
     def covers(self, door: str) -> bool:
         return door == "web" or (door == "ssh" and self.ssh)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """A shell line that is run inside once, for a home or for a start."""
+
+    moment: str  # on_create | on_start
+    number: int  # among those of its moment, from 1
+    of: int
+    line: str
+    id: str  # another line, or place, is another hook
+    timeout_s: int
+
+    @property
+    def name(self) -> str:
+        return f"hooks.{self.moment}" + (f" ({self.number} of {self.of})" if self.of > 1 else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dotfiles:
+    """A person's own settings, for a new home: of a Git address, or a path of this machine."""
+
+    git: str | None
+    path: str | None  # absolute
+    timeout_s: int
+
+    @property
+    def source(self) -> str:
+        return self.git or self.path or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +302,11 @@ class Runtime:
     level: Level = Level.DEV
     closed: tuple[str, ...] = ()  # names of ports that a tool brings and whose service is not started
     exposure: Exposure | None = None
+    sidecars: tuple[Sidecar, ...] = ()
+    hooks: tuple[Hook, ...] = ()
+    dotfiles: Dotfiles | None = None
+    env_files: tuple[str, ...] = ()  # absolute paths
+    env_files_named: bool = False  # devbox.yaml names them, so that they have to be there
 
     @property
     def reader(self) -> tuple[int, int] | None:
@@ -276,19 +349,22 @@ class BaseAnswer:
 
     name: str  # the base that is used
     reference: str  # what FROM names
-    how: Retrieval
-    identity: str
+    how: Retrieval  # found on the engine, pulled, or bootstrapped
+    identity: str  # its digest, or what it was bootstrapped from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What the world said to the questions that a `Resolved` asks; kept, so that a second `up` asks nothing."""
+    """What the world said to the questions that a `Resolved` asks, as the plan takes it from the lock."""
 
-    question: str  # hash of what was asked; another question makes these answers stale
     base: BaseAnswer
     absent: tuple[str, ...]  # tools whose archive could not be had and that fall back
     substitutions: tuple[Substitution, ...]
     commits: Mapping[str, str] = field(default_factory=dict)  # tool -> what its Git revision stands for
+    # Step -> `name version architecture sha256` of each package; no step of which nobody asked the mirrors yet.
+    packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # Tool -> file -> text: what npm or pip is held to, for it and all that it needs; none where nobody asked yet.
+    closures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 # ----------------------------------------------------------------------------------------------------- plan
@@ -300,11 +376,11 @@ class Step:
 
     name: str  # "apt", "node", "apt:htop": unique in a plan
     kind: str  # names the template fragment
-    id: str
+    id: str  # content id
     summary: str  # in words, for "why does it rebuild"
     origin: str  # catalogue file or devbox.yaml that it comes from
     options: Mapping[str, object]  # what the fragment is rendered with: plain data only
-    parents: tuple[str, ...]
+    parents: tuple[str, ...]  # ids of the steps that it stands on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,6 +435,7 @@ class ServiceSpec:
     pids: int
     health: HealthSpec
     user: str | None = None  # uid:gid of PID 1; None: root, as the image has it
+    command: tuple[str, ...] = ()  # none: the image's own
 
     @property
     def container_name(self) -> str:
@@ -373,17 +450,17 @@ class ServiceSpec:
 class Plan:
     """What will be built: steps with content ids. `id` is the identity of the image."""
 
-    id: str
+    id: str  # SHA-256 of all that goes into the image
     image: str  # devbox/<profile>:<first 12 of id>
-    profile: str
-    requested_base: str
+    profile: str  # of devbox.yaml
+    requested_base: str  # the base that devbox.yaml asks for
     base: BaseAnswer
     steps: tuple[Step, ...]
-    environment: Mapping[str, str]
-    path: tuple[str, ...]
-    labels: Mapping[str, str]
+    environment: Mapping[str, str]  # of everything inside
+    path: tuple[str, ...]  # folders before the usual ones
+    labels: Mapping[str, str]  # of the image
     substitutions: tuple[Substitution, ...]
-    user: str
+    user: str  # login name
     parts: tuple[str, ...]  # folders of images/rootfs
     ports: Mapping[str, int]  # name -> port inside
 
@@ -429,6 +506,7 @@ class EngineVersion:
     host: str  # the address it was reached at
     runc: str = ""  # 1.1.5+ds1-1+deb12u1: as its build says it; "" where the engine does not tell
     desktop: bool = False  # Docker Desktop: the engine runs in a virtual machine
+    kind: str = "docker"  # docker | podman, which answers like one
     firewall: str = ""  # iptables+firewalld: how ports are opened, where the engine tells (28.0)
 
 
@@ -464,10 +542,14 @@ class State:
     """What a workspace remembers between two runs. All of it can be lost without losing data."""
 
     ports: Mapping[str, int] = field(default_factory=dict)  # name -> host port that it got
-    answers: Answers | None = None
+    lock: str = ""  # sha256 of devbox-lock.json as of that time
     fingerprint: str = ""  # of everything that `up` read the last time it found or made the workstation
     plan: str = ""  # id, as of that time
     spec: str = ""
+    project: str = ""  # the name that the workstation had then
+    token: str = ""  # by which a folder that was moved is known: the state directory has it, too
+    sidecars: Mapping[str, str] = field(default_factory=dict)  # name -> id of its spec, as of that time
+    alone: bool = False  # the workstation was one container and its own secrets: nothing else has to be brought
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -480,6 +562,7 @@ class Keys:
     known_hosts: str  # file that pins the host key
     web_password: Secret | None = None  # of an exposed workstation
     authority: str | None = None  # certificate of the person's own authority, for browsers to trust; None: never made
+    environment: str = ""  # token of the variables that are handed in; "" where there are none
 
 
 # --------------------------------------------------------------------------------------------------- events
@@ -552,6 +635,10 @@ class Assets:
     templates: Mapping[str, str]  # Dockerfile.j2 -> text
     service: str  # compose/workstation.yaml
     version: str  # of devbox
+    origins: Mapping[str, str] = field(default_factory=dict)  # of what a person's own catalogue brings: where it lies
+    absent: tuple[str, ...] = ()  # folders of such a catalogue that are not there
+    unread: tuple[Exception, ...] = ()  # why others of them could not be read: raised where the catalogue is needed
+    ours: Assets | None = None  # without any such catalogue, where one was laid over
 
     @property
     def listing(self) -> Mapping[str, str]:

@@ -12,17 +12,20 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from builder.adapters.installation import stamp_assets, stamp_code
-from builder.errors import ConfigError, DevboxError
+from builder.adapters.installation import stamp_assets, stamp_catalogue, stamp_code
+from builder.adapters.remote.choice import choose_host
+from builder.core.overlay import find_catalogues, read_loosely
+from builder.errors import DevboxError
 
 if TYPE_CHECKING:
     from builder.tasks.status import Status
 
-CONFIG = "devbox.yaml"
+CONFIG, LOCKED = "devbox.yaml", "devbox-lock.json"
 MAX_CONFIG, MAX_STATE = 1 << 20, 16 << 20  # more is refused the long way
 DAY_S = 86400
 MONTH_S = 30 * DAY_S
@@ -43,9 +46,15 @@ def answer(words: Sequence[str], environment: Mapping[str, str]) -> str | None:
     try:
         if not directory.is_dir():
             return None
+        environment = find_environment(directory, environment)
         return _answer_up(directory.resolve(), environment) if verb == "up" else _answer_status(directory, environment)
     except (DevboxError, OSError):
         return None  # the long way meets it again, where it is told
+
+
+def find_environment(directory: Path, environment: Mapping[str, str], *, host: str | None = None) -> Mapping[str, str]:
+    """`environment`, with the engine that `host` (of --host) or devbox.yaml names."""
+    return choose_host(environment, _read_plain(directory / CONFIG, MAX_CONFIG), file=CONFIG, asked=host)
 
 
 def _answer_up(directory: Path, environment: Mapping[str, str]) -> str | None:
@@ -72,7 +81,10 @@ def take_fingerprint(directory: Path, environment: Mapping[str, str]) -> str:
     of_this_machine = (
         *_stamp_framework(directory, written),
         *_stamp_exposure(directory, written),
+        *_stamp_authorities(directory, written),
         *_stamp_git(environment),
+        *_stamp_catalogues(directory, written),
+        *_stamp_env_files(directory, written),
     )
     for line in (*facts, *engine, *stamp_code(), *stamp_assets(), *of_this_machine):
         digest.update(line.encode() + b"\n")
@@ -111,11 +123,30 @@ def _stamp_exposure(directory: Path, written: bytes) -> list[str]:
     return [f"period {time.time() // period}", *_stamp_each(_find_file(directory, named) for named in given)]
 
 
+def _stamp_catalogues(directory: Path, written: bytes) -> Iterator[str]:
+    """Every file that is read of the folders that lie over the catalogue."""
+    for folder in find_catalogues(written, file=CONFIG):
+        yield from stamp_catalogue(str(_find_file(directory, folder)))
+
+
+def _stamp_authorities(directory: Path, written: bytes) -> Iterator[str]:
+    """A CA bundle that goes into the image."""
+    named = _read_section(written, "ca_bundle").get("path")
+    return _stamp_each((_find_file(directory, named),) if isinstance(named, str) else ())
+
+
 def _stamp_git(environment: Mapping[str, str]) -> Iterator[str]:
     """Where the person's Git name is written: it is handed in."""
     home = Path(environment.get("HOME") or "/")
     settings = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
     return _stamp_each((home / ".gitconfig", settings / "git/config"))
+
+
+def _stamp_env_files(directory: Path, written: bytes) -> Iterator[str]:
+    """Files with variables that are handed in."""
+    named = read_loosely(written, "env_file", file=CONFIG) or ".env"
+    files = named if isinstance(named, list) else [named]
+    return _stamp_each(_find_file(directory, name) for name in files if isinstance(name, str))
 
 
 def _stamp_each(paths: Iterable[Path]) -> Iterator[str]:
@@ -128,61 +159,94 @@ def _stamp_each(paths: Iterable[Path]) -> Iterator[str]:
 
 
 def _read_section(written: bytes, key: str) -> Mapping[str, object]:
-    """What stands below a key of devbox.yaml, if it is a mapping.
-
-    Read loosely: what is wrong in the file is told by the long way. Who does not use the key pays nothing.
-    """
-    if key.encode() not in written:
-        return {}
-    from builder.core.source import decode_source, parse_source
-
-    try:
-        data = parse_source(decode_source(written, file=CONFIG), file=CONFIG).data
-    except ConfigError:
-        return {}
-    asked = data.get(key) if isinstance(data, dict) else None
+    """What stands below a key of devbox.yaml, if it is a mapping."""
+    asked = read_loosely(written, key, file=CONFIG)
     return asked if isinstance(asked, dict) else {}
 
 
 def _find_file(directory: Path, named: str) -> Path:
+    if not f"{named}/".startswith("~/"):
+        return directory / named
     from builder.adapters.hostinfo import find_home
 
-    return find_home() / named[2:] if named.startswith("~/") else directory / named
+    return find_home() / named[2:]
 
 
 def find_unchanged(directory: Path, fingerprint: str, environment: Mapping[str, str]) -> Status | None:
     """The workstation, when nothing that `up` reads changed since it was made and it runs and is healthy."""
     from builder.adapters.engine_look import look_containers
     from builder.core.labels import LABEL_SPEC
-    from builder.tasks.status import describe_container
+    from builder.tasks.status import describe_container, part_services
 
-    spec = _remembered_spec(directory, fingerprint)
-    found = look_containers(environment, f"{LABEL_SPEC}={spec}") if spec else None
-    if found is None or len(found) != 1 or found[0].health != "healthy":
+    if _read_unfinished(directory):
+        return None  # what a killed one left is not known before the long way was gone
+    told = _remembered(directory, fingerprint)
+    if told is None:
         return None
-    return describe_container(found[0])
+    beside = dict(told.get("sidecars", {}))
+    # With sidecars by the project: the engine takes no two values of one label.
+    label = f"com.docker.compose.project={told['project']}" if beside else f"{LABEL_SPEC}={told['spec']}"
+    found = look_containers(environment, label) or ()
+    if beside and {view.labels.get(LABEL_SPEC) for view in found} != {told["spec"], *beside.values()}:
+        return None
+    workstation, sidecars = part_services(found)
+    if workstation is None or len(sidecars) != len(beside) or any(view.health != "healthy" for view in found):
+        return None
+    if not _lead_there(
+        environment, {(view.address(inside), port) for view in found for inside, port in view.ports.items()}
+    ):
+        return None
+    return replace(describe_container(workstation), sidecars=sidecars)
 
 
-def _remembered_spec(directory: Path, fingerprint: str) -> str | None:
-    """What the container was made of, if state.json is of this fingerprint. Its format is owned by `adapters.state`."""
+def _lead_there(environment: Mapping[str, str], places: Set[tuple[str, int]]) -> bool:
+    """Whether the tunnel to another machine holds the ports that are published there."""
+    from builder.adapters.engine.host import find_host
+
+    if not (remote := find_host(environment).remote):
+        return True
+    from builder.adapters.remote.client import find_doors
+
+    return places <= find_doors(remote, environment)
+
+
+def _remembered(directory: Path, fingerprint: str) -> dict[str, Any] | None:
+    """What the containers were made of, if state.json is of this fingerprint and of the lock that is there now. Its
+    format is owned by `adapters.state`."""
+    lock = hashlib.sha256(_read_plain(directory / LOCKED, MAX_STATE)).hexdigest()
     try:
         told = json.loads(_read_plain(directory / ".workstation" / "state.json", MAX_STATE))
-        return str(told["spec"]) if told["fingerprint"] == fingerprint else None
+        return dict(told) if (told["fingerprint"], told["lock"]) == (fingerprint, lock) else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None  # the long way reads the file strictly, and says what is wrong with it
+
+
+def _read_unfinished(directory: Path) -> str:
+    """What a killed process left here, in words. Most locks are empty, which is seen without a look inside."""
+    lock = directory / ".workstation" / "lock"
+    if not lock.is_file() or lock.stat().st_size == 0:
+        return ""
+    from builder.adapters.holder import find_unfinished
+
+    left = find_unfinished(lock)
+    return left.describe_end() if left else ""
 
 
 def look_at_workstation(directory: Path, environment: Mapping[str, str], *, inside: bool) -> Status | None:
     """The workstation made from this folder, whatever its devbox.yaml says by now; its phases with a look `inside`."""
     from builder.adapters.engine_look import look_at_output, look_containers
     from builder.core.labels import LABEL_WORKSPACE
-    from builder.tasks.status import READY_FILE, describe_container, parse_phases
+    from builder.tasks.status import READY_FILE, describe_container, is_well, parse_phases, part_services
 
     found = look_containers(environment, f"{LABEL_WORKSPACE}={directory.resolve()}")
-    if found is None or len(found) != 1:
+    workstation, sidecars = part_services(found or ())
+    if workstation is None or len(found or ()) != 1 + len(sidecars):
         return None
-    asks = inside and found[0].state == "running"
-    written = look_at_output(environment, found[0].id, ["cat", READY_FILE]) if asks else b""
+    if not is_well(describe_container(workstation)):
+        return None  # the long way asks inside what is wrong
+    asks = inside and workstation.state == "running"
+    written = look_at_output(environment, workstation.id, ["cat", READY_FILE]) if asks else b""
     if written is None:
         return None
-    return describe_container(found[0], parse_phases(written) if written else {})
+    status = describe_container(workstation, parse_phases(written) if written else {})
+    return replace(status, unfinished=_read_unfinished(directory), sidecars=sidecars)

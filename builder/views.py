@@ -33,6 +33,16 @@ class ContainerView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartView:
+    """A network or volume of a workstation."""
+
+    kind: str  # network | volume
+    name: str
+    workspace: str  # the folder that it was made for
+    project: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageView:
     id: str  # sha256:...
     tags: tuple[str, ...]
@@ -42,3 +52,13 @@ class ImageView:
     created: str  # RFC 3339
     env: Mapping[str, str]
     arch: str
+    layers: tuple[str, ...] = ()  # diff ids, the lowest first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """What a running container takes."""
+
+    memory: int  # bytes in use, without the page cache that can be dropped
+    memory_limit: int  # bytes
+    cpu: float  # cores in use

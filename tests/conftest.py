@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden cases below tests/golden")
+    parser.addoption("--reliability", action="store_true", help="write docs/reliability.md from this run")
 
 
 def pytest_configure() -> None:

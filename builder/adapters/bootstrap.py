@@ -7,9 +7,11 @@ or leaves out beyond that is decided by its template. Why mmdebstrap: docs/decis
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
+import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from builder.adapters.aptsources import Archives, Mirrors, check_known, probe_archives
-from builder.adapters.files import cannot
 from builder.adapters.process import OnLine, Stopped, never, run_lines
+from builder.adapters.scratch import scratch_folder
+from builder.adapters.urls import make_bypass
 from builder.errors import HostError
 
 if TYPE_CHECKING:
@@ -28,13 +31,16 @@ if TYPE_CHECKING:
 KEYRINGS: Final = Path("/usr/share/keyrings")
 # Makes the package usr-is-merged fit where there is one: else apt takes usrmerge, and with it 30 MB of perl.
 MERGED_USR: Final = Path("/usr/share/mmdebstrap/hooks/maybe-merged-usr")
-MOUNTS: Final = Path("/proc/self/mounts")
+CA: Final = "ca.crt"  # in the folder of a run
 ARCHITECTURES: Final = frozenset({"amd64", "arm64"})
-GRACE_S: Final = 20.0  # mmdebstrap removes its half-made root on SIGTERM, which takes a moment
+PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+GRACE_S: Final = 8.0  # mmdebstrap removes its half-made root on SIGTERM, which takes a moment
 TAIL: Final = 30
+PLENTY: Final = 2 << 30  # bytes of memory; a root and its packages are 300 MB
 
 # Files that differ from run to run or belong to the host, as paths below the root.
 UNWANTED: Final = (
+    "etc/apt/apt.conf.d/99mmdebstrap",
     "etc/hostname",
     "etc/resolv.conf",
     "var/cache/ldconfig/aux-cache",
@@ -47,6 +53,9 @@ UNWANTED: Final = (
 # What the distributions' slim images leave out too; licences stay. A later layer could only hide these files.
 LEFT_OUT: Final = ("doc", "info", "locale", "man")  # below usr/share
 KEPT: Final = ("/usr/share/doc/*/copyright", "/usr/share/locale/locale.alias")
+# Where apt says what it would ask by itself, in the one form or the other: a base says the same, and not by which
+# mirror it was made.
+EXAMPLES: Final = "/usr/share/doc/apt/examples"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +94,14 @@ def bootstrap_base(
     check_known(base, mirrors)
     keyring = _find_keyring(base, keyring_folder)
     if arch not in ARCHITECTURES:
-        raise HostError(f"no base for the architecture {arch}", where=base.name)
+        raise HostError(f"no base for the architecture {arch}", where=base.name, hint="choose another `base`")
     archives = probe_archives(base, mirrors)
     target.parent.mkdir(parents=True, exist_ok=True)
     make = _make_with_mmdebstrap if program.name == "mmdebstrap" else _make_with_debootstrap
     with _work_folder(target) as work, _part_file(target) as part:
         run = _runner(base, archives, work, on_line, stopped)
+        if mirrors.ca is not None:
+            (work / CA).write_bytes(mirrors.ca)
         make(base, arch, program, keyring, archives, work, part, run)
         part.replace(target)
     return Bootstrapped(tar=target, notes=archives.notes, sources=archives.lines)
@@ -135,14 +146,14 @@ def _find_keyring(base: Base, folder: Path) -> Path:
 
 # ------------------------------------------------------------------------------------------------- how it runs
 
-Run = Callable[[list[str]], None]
+Run = Callable[[str, list[str]], None]  # the program's name, and what is called
 
 
 def _runner(base: Base, archives: Archives, work: Path, on_line: OnLine, stopped: Stopped) -> Run:
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(archives.epoch), "TMPDIR": str(work), "LC_ALL": "C.UTF-8"}
-    environment.update(_apt_proxy(environment))
+    environment = _with_proxy(environment, archives)
 
-    def run(argv: list[str]) -> None:
+    def run(name: str, argv: list[str]) -> None:
         tail: list[str] = []
 
         def hear(line: str) -> None:
@@ -152,9 +163,24 @@ def _runner(base: Base, archives: Archives, work: Path, on_line: OnLine, stopped
 
         code = run_lines(argv, on_line=hear, env=environment, stopped=stopped, grace_s=GRACE_S)
         if code != 0:
-            raise HostError(f"{argv[0]} ended with {code}", where=base.name, detail="\n".join(tail))
+            raise HostError(
+                f"{name} ended with {code}",
+                where=base.name,
+                detail="\n".join(tail),
+                hint="`devbox doctor` looks at mirrors and disk; `base.image` in devbox.yaml names another base",
+            )
 
     return run
+
+
+def _with_proxy(environment: dict[str, str], archives: Archives) -> dict[str, str]:
+    """Without any where `no_proxy` covers all that is asked: apt 2.6 asks a server of that list for a tunnel by https,
+    as if it were the proxy that it did not take."""
+    bypass = make_bypass(environment.get("no_proxy") or environment.get("NO_PROXY", ""))
+    hosts = {urllib.parse.urlsplit(line.split()[1]).hostname or "" for line in archives.lines}
+    if all(map(bypass, hosts)):
+        return {name: value for name, value in environment.items() if name.lower() not in PROXIES}
+    return {**environment, **_apt_proxy(environment)}
 
 
 def _apt_proxy(environment: dict[str, str]) -> dict[str, str]:
@@ -174,16 +200,38 @@ def _private_mounts() -> tuple[str, ...]:
     return ("unshare", "--mount", "--propagation=private", "--") if os.geteuid() == 0 else ()
 
 
+def _in_memory() -> tuple[str, ...]:
+    """Behind `_private_mounts`: with TMPDIR in memory, where there is plenty of it. dpkg waits for no disk there; and
+    ext4 gives the place of a file that was just deleted to no other for some minutes, and looks at each of them again
+    for each file that the build makes next.
+    """
+    return ("sh", "-euc", _USE_MEMORY, "sh") if os.geteuid() == 0 and _available_bytes() >= PLENTY else ()
+
+
+_USE_MEMORY: Final = """
+mkdir "$TMPDIR/memory"
+if mount -t tmpfs -o mode=0755 devbox "$TMPDIR/memory"; then export TMPDIR="$TMPDIR/memory"; fi
+exec "$@"
+"""
+
+
+def _available_bytes() -> int:
+    told = Path("/proc/meminfo").read_text(encoding="ascii")
+    found = re.search(r"^MemAvailable: +(\d+) kB$", told, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
 def _make_with_mmdebstrap(
     base: Base, arch: str, program: Path, keyring: Path, archives: Archives, work: Path, part: Path, run: Run
 ) -> None:
     sources = work / "sources.list"
     sources.write_text("".join(f"{line}\n" for line in archives.lines), encoding="utf-8")
-    needs_tls = any(line.startswith("deb https:") for line in archives.lines)
     unwanted = " ".join(f'"$1/{path}"' for path in UNWANTED)
     run(
+        "mmdebstrap",
         [
             *_private_mounts(),
+            *_in_memory(),
             str(program),
             f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
             "--variant=minbase",
@@ -191,16 +239,39 @@ def _make_with_mmdebstrap(
             f"--components={','.join(base.components)}",
             f"--keyring={keyring}",
             "--format=tar",
-            *(["--include=ca-certificates"] if needs_tls else []),
+            *(f"--aptopt={line}" for line in _apt_options(archives, work / CA)),
             *(f"--dpkgopt=path-exclude /usr/share/{folder}/*" for folder in LEFT_OUT),
-            *(f"--dpkgopt=path-include {pattern}" for pattern in KEPT),
+            *(f"--dpkgopt=path-include {pattern}" for pattern in (*KEPT, f"{EXAMPLES}/*")),
             *([f"--hook-directory={MERGED_USR}"] if MERGED_USR.is_dir() else []),
             f"--extract-hook={_leave_out_script()}",
+            f"--customize-hook={_own_sources_script(base)}",
             f"--customize-hook=rm -rf {unwanted}",
             base.codename,
             str(part),
             str(sources),
-        ]
+        ],
+    )
+
+
+def _apt_options(archives: Archives, ca: Path) -> Iterator[str]:
+    """For this run alone: the file that mmdebstrap writes them to is taken away."""
+    if ca.is_file():
+        yield f'Acquire::https::CAInfo "{ca}"'
+    if archives.dated:
+        yield 'Acquire::Check-Valid-Until "false"'
+
+
+def _own_sources_script(base: Base) -> str:
+    """apt's own sources, of the components of `base`, in the place of those that it was made by."""
+    components = " ".join(base.components)
+    examples = f'"$1{EXAMPLES}"'
+    return (
+        'rm -f "$1"/etc/apt/sources.list.d/*; '
+        f"sed -n 's/^\\(deb [^ ]* [^ ]*\\) main\\( .*\\)*$/\\1 {components}/p' {examples}/sources.list 2>/dev/null"
+        f' | sort --unique >"$1/etc/apt/sources.list"; '
+        f'for file in {examples}/*.sources; do [ ! -e "$file" ] || '
+        f'sed \'s/^Components:.*/Components: {components}/\' "$file" >"$1/etc/apt/sources.list.d/${{file##*/}}"; done; '
+        f"rm -rf {examples}"
     )
 
 
@@ -220,27 +291,27 @@ def _make_with_debootstrap(
 ) -> None:
     """The slower way, for root."""
     root = work / "root"
-    needs_tls = any(line.startswith("deb https:") for line in archives.lines)
     run(
+        "debootstrap",
         [
             *_private_mounts(),
             *(str(program), "--variant=minbase", f"--arch={arch}", f"--components={','.join(base.components)}"),
             f"--keyring={keyring}",
-            *(["--include=ca-certificates"] if needs_tls else []),
             *(base.codename, str(root), archives.mirror),
-        ]
+        ],
     )
-    (root / "etc/apt/sources.list").write_text("".join(f"{line}\n" for line in archives.lines), encoding="utf-8")
+    run("sh", ["sh", "-euc", _own_sources_script(base), "exec", str(root)])
     for path in (*UNWANTED, "var/lib/apt/lists", "var/cache/apt"):
         _remove(root / path)
     _leave_out(root)
     (root / "var/lib/apt/lists/partial").mkdir(parents=True)
     (root / "var/cache/apt/archives/partial").mkdir(parents=True)
     run(
+        "tar",
         [
             *("tar", "--create", "--numeric-owner", "--one-file-system", "--sort=name", "--clamp-mtime"),
             *(f"--mtime=@{archives.epoch}", f"--file={part}", f"--directory={root}", "."),
-        ]
+        ],
     )
 
 
@@ -265,27 +336,10 @@ def _remove(path: Path) -> None:
 @contextmanager
 def _work_folder(target: Path) -> Iterator[Path]:
     """A folder for the half-made root: beside the target for root, where the mapped users can get to it else."""
-    parent = target.parent if os.geteuid() == 0 else None
-    work = Path(tempfile.mkdtemp(prefix=".bootstrap-", dir=parent)).resolve()
-    work.chmod(0o755)
-    try:
+    parent = target.parent if os.geteuid() == 0 else Path(tempfile.gettempdir())
+    with scratch_folder(parent.resolve(), "devbox-bootstrap-") as work:
+        work.chmod(0o755)
         yield work
-    finally:
-        _remove_work(work)
-
-
-def _remove_work(work: Path, *, table: Path = MOUNTS) -> None:
-    """Remove the folder, but never walk into something mounted there: it could be the host's own."""
-    lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
-    mounts = [line.split()[1].replace("\\040", " ") for line in lines]  # proc(5): a blank is written \040
-    if any(mount.startswith(f"{work}/") for mount in mounts):
-        raise HostError(
-            "something is still mounted in here", where=str(work), hint="unmount it, then remove the folder"
-        )
-    try:
-        shutil.rmtree(work)
-    except OSError as error:
-        raise cannot("remove", work, error) from error
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from builder.adapters.files import cannot
 from builder.core.tree import END, Entry, Kind, make_header, make_padding, sort_entries, stays_inside
 from builder.errors import HostError
 
@@ -58,7 +59,7 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[Entry, Path]]:
         try:
             items = list(os.scandir(pending.pop()))
         except OSError as error:
-            raise HostError(f"cannot be read: {error.strerror}", where=str(error.filename)) from error
+            raise cannot("read", Path(error.filename or folder), error) from error
         for item in items:
             path = Path(item.path)
             entry = _entry(path, item.stat(follow_symlinks=False), path.relative_to(folder).as_posix(), prefix)
@@ -74,10 +75,12 @@ def _entry(path: Path, status: os.stat_result, inside: str, prefix: str) -> Entr
     if stat.S_ISREG(status.st_mode):
         return Entry(path=name, kind=Kind.FILE, size=status.st_size, executable=bool(status.st_mode & 0o100))
     if not stat.S_ISLNK(status.st_mode):
-        raise HostError("only files, folders and links can go into an image", where=str(path))
+        raise HostError("only files, folders and links can go into an image", where=str(path), hint="move it away")
     target = str(path.readlink())
     if not stays_inside(inside, target):
-        raise HostError(f"this link leads out of its folder, to {target}", where=str(path))
+        raise HostError(
+            f"this link leads out of its folder, to {target}", where=str(path), hint="put a copy in its place"
+        )
     return Entry(path=name, kind=Kind.LINK, target=target)
 
 
@@ -91,7 +94,7 @@ def _read_file(path: Path, size: int) -> Iterator[bytes]:
                 yield chunk
             changed = left > 0 or bool(file.read(1))
     except OSError as error:
-        raise HostError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        raise cannot("read", path, error) from error
     if changed:
         raise HostError("this file changed while it was read", where=str(path), hint="run the command again")
 

@@ -30,7 +30,7 @@ GET_SECRET: Final = "/moby.buildkit.secrets.v1.Secrets/GetSecret"  # noqa: S105 
 HEALTH: Final = "/grpc.health.v1.Health/Check"
 SERVING: Final = b"\x08\x01"  # HealthCheckResponse { status=1: SERVING }
 OK, NOT_FOUND, UNIMPLEMENTED = 0, 5, 12  # of gRPC
-MAX_SECRET: Final = 16_000  # one frame of HTTP/2, and far below what may be sent without being asked for more
+MAX_SECRET: Final = 4_000_000  # the longest message that gRPC takes where nothing else was agreed, and a little less
 
 
 @contextmanager
@@ -64,6 +64,7 @@ class _Answers:
     wire: socket.socket
     secrets: Mapping[str, bytes]
     _calls: dict[int, tuple[str, bytearray]] = field(default_factory=dict)  # stream -> path, body so far
+    _waiting: dict[int, tuple[int, bytes]] = field(default_factory=dict)  # stream -> status, and what is not sent yet
 
     def run(self) -> None:
         """Until the connection ends, from whichever side; a build that still wants a secret then fails by itself."""
@@ -74,6 +75,7 @@ class _Answers:
             while data := self.wire.recv(65_536):
                 for event in speaker.receive_data(data):
                     self._hear(speaker, event)
+                self._send(speaker)
                 self.wire.sendall(speaker.data_to_send())
 
     def _hear(self, speaker: h2.connection.H2Connection, event: h2.events.Event) -> None:
@@ -88,6 +90,7 @@ class _Answers:
                 self._answer(speaker, stream, *self._choose(path, bytes(body)))
             case h2.events.StreamReset(stream_id=stream):
                 self._calls.pop(stream, None)
+                self._waiting.pop(stream, None)
 
     def _choose(self, path: str, body: bytes) -> tuple[int, bytes | None]:
         """Status and message for one call. Its body is one message: a byte for compression, 4 of length, and itself."""
@@ -100,9 +103,21 @@ class _Answers:
 
     def _answer(self, speaker: h2.connection.H2Connection, stream: int, status: int, message: bytes | None) -> None:
         speaker.send_headers(stream, [(":status", "200"), ("content-type", "application/grpc")])
-        if message is not None:
-            speaker.send_data(stream, b"\0" + len(message).to_bytes(4, "big") + message)
-        speaker.send_headers(stream, [("grpc-status", str(status))], end_stream=True)
+        body = b"" if message is None else b"\0" + len(message).to_bytes(4, "big") + message
+        self._waiting[stream] = (status, body)
+
+    def _send(self, speaker: h2.connection.H2Connection) -> None:
+        """As much of every answer as the engine has room for by now; a bundle of certificates takes several rounds."""
+        for stream, (status, body) in list(self._waiting.items()):
+            while (
+                body and (room := min(speaker.local_flow_control_window(stream), speaker.max_outbound_frame_size)) > 0
+            ):
+                speaker.send_data(stream, body[:room])
+                body = body[room:]
+            self._waiting[stream] = (status, body)
+            if not body:
+                speaker.send_headers(stream, [("grpc-status", str(status))], end_stream=True)
+                del self._waiting[stream]
 
 
 def _varint(number: int) -> bytes:

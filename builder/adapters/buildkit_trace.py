@@ -124,6 +124,10 @@ class Trace:
         """The instruction that broke the build; those that were only stopped because of it do not count."""
         return next((vertex for vertex in self._vertices.values() if vertex.state == "failed"), None)
 
+    def running(self) -> Vertex | None:
+        """The instruction that is worked on, the last that began where there are several."""
+        return next((vertex for vertex in reversed(self._vertices.values()) if vertex.state == "running"), None)
+
     def _vertex(self, digest: str) -> Vertex:
         return self._vertices.setdefault(digest, Vertex())
 

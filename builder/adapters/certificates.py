@@ -20,12 +20,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from builder.adapters.files import cannot, make_folder, write_atomic
+from builder.adapters.files import cannot, make_folder, read_plain, write_atomic
+from builder.adapters.private import read_private
 from builder.errors import ConfigError, HostError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+PEM_HINT: Final = "a PEM file has `-----BEGIN ...-----` as its first line; `openssl x509` and `openssl pkey` convert"
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 AUTHORITY_YEARS: Final = 10
 # Browsers refuse more than 398 days of a public authority; `up` is asked for a new one in the last two months.
@@ -94,7 +96,7 @@ def copy_given(
         hint = f"it names {', '.join(sorted(told)) or 'nothing'}; correct `expose.names`"
         raise ConfigError(f"does not name {', '.join(missing)}", where=str(certificate), hint=hint)
     data = _pem(private) + b"".join(item.public_bytes(serialization.Encoding.PEM) for item in chain)
-    if _read(target) == data:
+    if read_private(target) == data:
         return False
     write_atomic(target, data, mode=0o600)
     return True
@@ -113,7 +115,7 @@ def _ensure_authority(folder: Path, now: datetime) -> _Pair:
     if found is None:
         raise HostError("is no authority's certificate with its key", where=str(path), hint=f"remove {path}")
     public = found.certificate.public_bytes(serialization.Encoding.PEM)
-    if _read(folder / CERTIFICATE) != public:
+    if read_plain(folder / CERTIFICATE, MAX_FILE) != public:
         write_atomic(folder / CERTIFICATE, public, mode=0o644)
     return found
 
@@ -209,7 +211,7 @@ def _load_chain(path: Path) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(_read_given(path))
     except ValueError as error:
-        raise ConfigError("is no certificate in PEM form", where=str(path)) from error
+        raise ConfigError("is no certificate in PEM form", where=str(path), hint=PEM_HINT) from error
 
 
 def _load_key(path: Path) -> PrivateKeyTypes:
@@ -220,7 +222,7 @@ def _load_key(path: Path) -> PrivateKeyTypes:
         hint = "nobody can be asked at a start: write it without, readable by you alone"
         raise ConfigError("this key is locked with a password", where=str(path), hint=hint) from error
     except ValueError as error:
-        raise ConfigError("is no private key in PEM form", where=str(path)) from error
+        raise ConfigError("is no private key in PEM form", where=str(path), hint=PEM_HINT) from error
 
 
 def _read_given(path: Path) -> bytes:
@@ -235,7 +237,7 @@ def _read_given(path: Path) -> bytes:
 
 def _read_pair(path: Path) -> _Pair | None:
     """Key and certificate of our own making; None where there are none that can be used."""
-    data = _read(path)
+    data = read_private(path)
     if data is None:
         return None
     try:
@@ -246,14 +248,3 @@ def _read_pair(path: Path) -> _Pair | None:
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         return None
     return _Pair(certificate=certificate, key=key)
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        if path.stat().st_mode & 0o077 and path.name != CERTIFICATE:
-            path.chmod(0o600)
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise cannot("read", path, error) from error

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from builder.errors import NotReadyError
 
 T = TypeVar("T")
+HINT: Final = "`devbox logs` shows what the workstation said; a busy machine may need a second try"
 
 
 def monotonic() -> float:
@@ -38,5 +39,5 @@ def wait_for(
         if (answer := probe()) is not None:
             return answer
         if left <= 0:
-            raise NotReadyError(f"waited {deadline_s:g} s for {what}", detail=why() if why else None)
+            raise NotReadyError(f"waited {deadline_s:g} s for {what}", detail=why() if why else None, hint=HINT)
         time.sleep(min(interval_s, left))

@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from builder.adapters.clock import wait_for
 from builder.adapters.engine.host import find_host
 from builder.adapters.engine.views import container_view
+from builder.adapters.remote.marks import unmark_folder
+from builder.core.labels import LABEL_WORKSPACE
 from builder.errors import EngineError, NotReadyError
 
 if TYPE_CHECKING:
@@ -26,12 +29,25 @@ CHUNK: Final = 1 << 16
 
 def look_containers(environment: Mapping[str, str], label: str) -> list[ContainerView] | None:
     """Containers that carry `label` (key=value), also stopped ones, by name; None where only the SDK can tell."""
-    query = urlencode({"all": "1", "filters": json.dumps({"label": [label]})})
     try:
+        remote = bool(find_host(environment).remote)
+        name, _, value = label.partition("=")
+        asked = name if remote and name == LABEL_WORKSPACE else label  # over there a mark is before the folder
+        query = urlencode({"all": "1", "filters": json.dumps({"label": [asked]})})
         found = json.loads(_ask(environment, "GET", f"/containers/json?{query}"))
-        return sorted((container_view(item) for item in found), key=lambda view: view.name)
+        views = sorted((container_view(item) for item in found), key=lambda view: view.name)
+        if not remote:
+            return views
+        unmarked = (unmark(view) for view in views)
+        return [view for view in unmarked if asked == label or view.labels[LABEL_WORKSPACE] == value]
     except _NOT_HERE:
         return None
+
+
+def unmark(view: ContainerView) -> ContainerView:
+    """One of another machine, with the folder of this one that it was made from, if it was."""
+    labels = {**view.labels, LABEL_WORKSPACE: unmark_folder(view.labels.get(LABEL_WORKSPACE, ""))}
+    return replace(view, labels=labels)
 
 
 def look_at_output(environment: Mapping[str, str], container: str, argv: Sequence[str]) -> bytes | None:

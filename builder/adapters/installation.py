@@ -14,6 +14,7 @@ from builder.errors import RenderError
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
 DATA_FOLDERS: Final = ("images", "templates", "compose")
+CATALOGUE: Final = ("bases", "profiles", "sidecars", "tools")
 CACHE: Final = "__pycache__"
 
 
@@ -44,5 +45,44 @@ def stamp_files(folder: str) -> Iterator[str]:
         if entry.is_dir(follow_symlinks=False):
             yield from stamp_files(entry.path)
         else:
-            status = entry.stat(follow_symlinks=False)
-            yield f"{entry.path} {status.st_size} {status.st_mtime_ns} {status.st_mode}"
+            yield _stamp(entry.path, entry.stat(follow_symlinks=False))
+
+
+def stamp_catalogue(folder: str) -> Iterator[str]:
+    """A line for each file of a person's own catalogue, or for why it cannot be read: the long way tells of that."""
+    try:
+        for path in find_catalogue_files(folder):
+            yield _stamp(path, Path(path).stat())
+    except OSError as error:
+        yield f"{folder} {error.errno}"
+
+
+def find_catalogue_files(folder: str) -> Iterator[str]:
+    """What is read of a person's own catalogue, and nothing that lies beside it. Raises OSError."""
+    folder = folder.rstrip("/")
+    for kind in CATALOGUE:
+        for entry in _entries(f"{folder}/{kind}"):
+            if entry.name.endswith(".yaml") and not entry.name.startswith("."):  # an editor's, while it is at work
+                yield entry.path
+    yield from _walk(f"{folder}/rootfs")
+
+
+def _walk(folder: str) -> Iterator[str]:
+    for entry in _entries(folder):
+        if entry.name == CACHE or entry.name.startswith(".#"):  # Emacs
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path)
+        else:
+            yield entry.path
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        return sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return []
+
+
+def _stamp(path: str, status: os.stat_result) -> str:
+    return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_mode}"

@@ -18,8 +18,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from builder.adapters.files import cannot, make_folder, write_atomic
+from builder.adapters import places
+from builder.adapters.files import cannot, remove_parts, write_atomic
 from builder.adapters.gitidentity import render_git_identity
+from builder.adapters.private import give, private_folder, read_private, remove_file, write_private
 from builder.errors import ConfigError, HostError
 from builder.model import Exposure, Keys, Secret
 
@@ -38,6 +40,7 @@ KEY_TYPES: Final = frozenset(
         "sk-ecdsa-sha2-nistp256@openssh.com",
     }
 )
+KEY_HINT: Final = "a line of a .pub file: `ssh-ed25519 AAAA... name`"
 MAX_KEY_FILE: Final = 16_384
 PASSWORD: Final = "vnc-password"  # noqa: S105  a file name
 WEB_PASSWORD: Final = "web-password"  # noqa: S105  a file name
@@ -66,9 +69,42 @@ class KeyStore:
         self._identity = identity
 
     def folder(self, project: str, workspace: Path) -> Path:
-        """Of one workstation. The path's hash keeps two workspaces of the same name apart."""
-        digest = hashlib.sha256(os.fsencode(workspace)).hexdigest()
-        return self._state / "devbox" / f"{project}-{digest[:8]}"
+        """Of one workstation."""
+        return self._state / "devbox" / places.name_folder(project, workspace)
+
+    def secrets(self, project: str, workspace: Path) -> str:
+        """Path of what the container of a workstation sees."""
+        return str(self.folder(project, workspace) / "secrets")
+
+    def new_token(self) -> str:
+        return secrets.token_hex(16)
+
+    def remember(self, project: str, workspace: Path, token: str) -> None:
+        """That the secrets are of this workspace, which has `token`."""
+        places.write_place(self.folder(project, workspace), places.Place(path=str(workspace), token=token))
+
+    def owner(self, project: str, workspace: str) -> str:
+        """Where the workspace is that was at `workspace` when it made something; there, for all that is known here."""
+        folder = self.folder(project, Path(workspace))
+        place = places.read_place(folder) if folder.is_symlink() else None
+        return workspace if place is None else place.path
+
+    def find_moved(self, project: str, now: Path, token: str) -> tuple[str, ...]:
+        """Where the workspace at `now` was before, by its token; nothing where it has its secrets."""
+        here = self.folder(project, now)
+        if not here.is_symlink() and (place := places.read_place(here)) and place.path == str(now):
+            return ()
+        return places.find_places((self._state / "devbox").glob(f"{project}-????????"), token)
+
+    def move(self, project: str, before: str, now: Path) -> None:
+        """Of a workspace that was at `before`: its secrets go along. Raises HostError where both have some of worth."""
+        places.move_folder(self.folder(project, Path(before)), self.folder(project, now), str(now))
+
+    def tidy(self, workspace: Path) -> None:
+        """Take away what a killed process half wrote, whatever the name of the workstation was then."""
+        for folder in (self._state / "devbox").glob(self.folder("*", workspace).name):
+            if not folder.is_symlink():  # else it is another workspace's, which may be at work
+                remove_parts(folder)
 
     def ensure(
         self, project: str, workspace: Path, authorized: Sequence[str], *, reader: tuple[int, int] | None = None
@@ -82,25 +118,26 @@ class KeyStore:
         """
         folder = self.folder(project, workspace)
         hidden = folder / "secrets"
+        places.refuse_moved(folder)
         for path in (self._state / "devbox", folder):
-            _private_folder(path)
-        _private_folder(hidden, given_away=os.geteuid() == 0)
+            private_folder(path)
+        private_folder(hidden, given_away=os.geteuid() == 0)
         password = _ensure_password(hidden / PASSWORD)
         public = _ensure_pair(hidden / HOST_KEY, comment=f"devbox {project}")
         # The file is for this one workstation, so that any address and port of it means this key.
-        _write_private(folder / KNOWN_HOSTS, f"* {_without_comment(public)}\n")
+        write_private(folder / KNOWN_HOSTS, f"* {_without_comment(public)}\n")
         keys = self._authorized(authorized)
         identity = None
         if not keys:
             identity = folder / IDENTITY
             keys = [_ensure_pair(identity, comment=f"devbox {project} client")]
-        _write_private(hidden / AUTHORIZED, "".join(f"{key}\n" for key in keys))
+        write_private(hidden / AUTHORIZED, "".join(f"{key}\n" for key in keys))
         if name := self._identity():
-            _write_private(hidden / GIT, render_git_identity(name))
+            write_private(hidden / GIT, render_git_identity(name))
         else:
-            (hidden / GIT).unlink(missing_ok=True)
-        _give(hidden, reader)
-        web = _read_private(folder / WEB_PASSWORD)
+            remove_file(hidden / GIT)
+        give(hidden, reader)
+        web = read_private(folder / WEB_PASSWORD)
         ca = self._authority / "ca.pem"
         return Keys(
             folder=str(hidden),
@@ -121,21 +158,22 @@ class KeyStore:
         hidden = folder / "secrets"
         if exposure is None:
             for path in (folder / WEB_PASSWORD, hidden / WEB_HASH, hidden / TLS):
-                path.unlink(missing_ok=True)
+                remove_file(path)
             return False
         from builder.adapters import certificates
 
+        places.refuse_moved(folder)
         for path in (self._state / "devbox", folder, self._authority):
-            _private_folder(path)
-        _private_folder(hidden, given_away=os.geteuid() == 0)
+            private_folder(path)
+        private_folder(hidden, given_away=os.geteuid() == 0)
         if exposure.certificate and exposure.key:
             given = Path(exposure.certificate), Path(exposure.key)
             renewed = certificates.copy_given(*given, hidden / TLS, exposure.names)
         else:
             reached = _reached(exposure.address, addresses)
             renewed = certificates.ensure_own(self._authority, hidden / TLS, (*exposure.names, *reached))
-        known = _read_private(folder / WEB_PASSWORD)
-        if known and _read_private(hidden / WEB_HASH) == _hash_line(known):
+        known = read_private(folder / WEB_PASSWORD)
+        if known and read_private(hidden / WEB_HASH) == _hash_line(known):
             return renewed
         _new_web_password(folder, hidden)
         return True
@@ -147,8 +185,28 @@ class KeyStore:
             hint = "`expose: true` in devbox.yaml and `devbox up` make one"
             raise HostError("this workstation is not exposed, so its web desktop has no password", hint=hint)
         secret = _new_web_password(folder, folder / "secrets")
-        _give(folder / "secrets", None)
+        give(folder / "secrets", None)
         return secret
+
+    def forget(self, project: str, workspace: Path) -> None:
+        """Remove the secrets of a workstation that is gone with its data: they open nothing any more.
+
+        What others keep beside them (the password of a backup) stays, and with it the folder.
+        """
+        folder = self.folder(project, workspace)
+        hidden = folder / "secrets"
+        inside = (PASSWORD, HOST_KEY, f"{HOST_KEY}.pub", AUTHORIZED, GIT, WEB_HASH, TLS)
+        beside = (IDENTITY, f"{IDENTITY}.pub", KNOWN_HOSTS, WEB_PASSWORD)
+        places.refuse_moved(folder)
+        try:
+            places.forget_place(folder)
+            for path in (*(hidden / name for name in inside), *(folder / name for name in beside)):
+                path.unlink(missing_ok=True)
+            for emptied in (hidden, folder):
+                if emptied.is_dir() and not any(emptied.iterdir()):
+                    emptied.rmdir()
+        except OSError as error:
+            raise cannot("remove", Path(error.filename or folder), error) from error
 
     @property
     def _authority(self) -> Path:
@@ -161,7 +219,7 @@ class KeyStore:
         if not path.is_file():
             raise HostError("this workstation has no password yet", where=str(path), hint="devbox up makes one")
         secret = _new_password(path)
-        _give(path.parent, None)
+        give(path.parent, None)
         return secret
 
     def _authorized(self, given: Sequence[str]) -> list[str]:
@@ -206,18 +264,14 @@ def parse_public_key(line: str, *, where: str) -> str:
     """
     words = line.strip().split(None, 2)
     if len(words) < 2 or words[0] not in KEY_TYPES:
-        raise ConfigError(
-            "is no public key for SSH, or has options before it",
-            where=where,
-            hint="a line of a .pub file: `ssh-ed25519 AAAA... name`",
-        )
+        raise ConfigError("is no public key for SSH, or has options before it", where=where, hint=KEY_HINT)
     try:
         blob = base64.b64decode(words[1], validate=True)
         (length,) = struct.unpack_from(">I", blob)
     except (binascii.Error, struct.error) as error:
-        raise ConfigError("this public key is damaged", where=where) from error
+        raise ConfigError("this public key is damaged", where=where, hint=KEY_HINT) from error
     if blob[4 : 4 + length] != words[0].encode() or len(blob) < 4 + length + 32:
-        raise ConfigError(f"this public key is damaged, or no {words[0]}", where=where)
+        raise ConfigError(f"this public key is damaged, or no {words[0]}", where=where, hint=KEY_HINT)
     comment = "".join(char for char in "".join(words[2:]) if char.isprintable())
     return f"{words[0]} {words[1]} {comment}".rstrip()
 
@@ -225,7 +279,7 @@ def parse_public_key(line: str, *, where: str) -> str:
 def _read_keys(path: Path) -> list[str]:
     try:
         if not path.is_file() or path.stat().st_size > MAX_KEY_FILE:
-            raise ConfigError("is no file of public keys", where=str(path))
+            raise ConfigError("is no file of public keys", where=str(path), hint="name a .pub file")
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise cannot("read", path, error) from error
@@ -244,7 +298,7 @@ def _without_comment(line: str) -> str:
 
 def _ensure_password(path: Path) -> Secret:
     """The password on file; one that is empty, too long or no plain text is replaced: nobody could log in with it."""
-    known = _read_private(path)
+    known = read_private(path)
     if known is not None:
         text = known.decode("ascii", "replace").strip()
         if 1 <= len(text) <= PASSWORD_LENGTH and text.isascii() and text.isprintable():
@@ -254,15 +308,15 @@ def _ensure_password(path: Path) -> Secret:
 
 def _new_password(path: Path) -> Secret:
     text = "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
-    _write_private(path, f"{text}\n")
+    write_private(path, f"{text}\n")
     return Secret(text)
 
 
 def _new_web_password(folder: Path, hidden: Path) -> Secret:
     """The password stays on this machine; the workstation gets its hash, from which nobody finds it."""
     text = "".join(secrets.choice(ALPHABET) for _ in range(WEB_PASSWORD_LENGTH))
-    _write_private(folder / WEB_PASSWORD, f"{text}\n")
-    _write_private(hidden / WEB_HASH, _hash_line(text.encode()).decode())
+    write_private(folder / WEB_PASSWORD, f"{text}\n")
+    write_private(hidden / WEB_HASH, _hash_line(text.encode()).decode())
     return Secret(text)
 
 
@@ -273,8 +327,8 @@ def _hash_line(password: bytes) -> bytes:
 def _ensure_pair(private: Path, *, comment: str) -> str:
     """The public line of the ed25519 pair at `private`, made when it is missing."""
     public = private.with_name(f"{private.name}.pub")
-    line = _read_private(public)
-    if line is not None and _read_private(private) is not None:
+    line = read_private(public)
+    if line is not None and read_private(private) is not None:
         return parse_public_key(line.decode("utf-8", "replace"), where=str(public))
     # Imported here because it takes long, and is not needed once the pair is there.
     from cryptography.hazmat.primitives import serialization
@@ -291,53 +345,3 @@ def _ensure_pair(private: Path, *, comment: str) -> str:
     write_atomic(private, told, mode=0o600)
     write_atomic(public, f"{made}\n".encode(), mode=0o600)
     return made
-
-
-# ---------------------------------------------------------------------------------------------- private files
-
-
-def _private_folder(path: Path, *, given_away: bool = False) -> None:
-    """Make `path` with 0700, or tighten it; refuse one that is a link, or somebody else's unless we gave it away."""
-    if path.is_symlink():
-        raise HostError("is a link; secrets are not kept behind one", where=str(path))
-    make_folder(path, mode=0o700)
-    told = path.stat()
-    if told.st_uid != os.geteuid() and not given_away:
-        raise HostError(
-            f"belongs to user id {told.st_uid}, not to you", where=str(path), hint=f"chown it, or remove {path}"
-        )
-    if told.st_mode & 0o077:
-        path.chmod(0o700)
-
-
-def _give(folder: Path, reader: tuple[int, int] | None) -> None:
-    """The folder and its files to `reader` (uid, gid), or the files to whom the folder was given before. Only root can,
-    and only root has to: anybody else is the reader."""
-    if os.geteuid() != 0:
-        return
-    told = folder.stat()
-    owner = reader or (told.st_uid, told.st_gid)
-    for path in (folder, *folder.iterdir()):
-        found = path.lstat()
-        if (found.st_uid, found.st_gid) != owner:
-            os.chown(path, *owner, follow_symlinks=False)
-
-
-def _read_private(path: Path) -> bytes | None:
-    """The content, its permissions put right first; None where there is no such file."""
-    try:
-        if path.is_symlink():
-            raise HostError("is a link; secrets are not kept behind one", where=str(path), hint="remove it")
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o600)
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise cannot("read", path, error) from error
-
-
-def _write_private(path: Path, text: str) -> None:
-    data = text.encode()
-    if _read_private(path) != data:
-        write_atomic(path, data, mode=0o600)

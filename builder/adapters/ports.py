@@ -46,7 +46,7 @@ def _refused(address: str, port: int, error: OSError) -> HostError:
         return HostError("this port is for root only", where=where, hint="choose a port from 1024 on")
     if error.errno == errno.EADDRNOTAVAIL:
         return HostError("this machine has no such address", where=where, hint="bind to 127.0.0.1")
-    return HostError(f"cannot listen there: {error.strerror or error}", where=where)
+    return HostError(f"cannot listen there: {error.strerror or error}", where=where, hint="choose another port")
 
 
 def next_free(address: str, first: int, *, taken: frozenset[int] = frozenset()) -> int:
@@ -98,6 +98,10 @@ class HostPorts:
 
     def is_free(self, address: str, port: int) -> bool:
         return is_free(address, port)
+
+    def leads_there(self, address: str, port: int) -> bool:
+        """What an engine publishes here, leads to its container."""
+        return True
 
     def holder(self, port: int) -> str | None:
         found = find_holder(port)

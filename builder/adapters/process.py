@@ -38,13 +38,13 @@ def run_lines(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stopped: Stopped = never,
-    grace_s: float = 10.0,
+    grace_s: float = 8.0,
 ) -> int:
     """Run `argv` to its end and return its exit code; stdout and stderr arrive together in `on_line`.
 
     The child leads a session of its own, so that a Ctrl-C reaches us first and its whole group is ended by us: it gets
-    SIGTERM, then `grace_s` seconds to tidy up, then SIGKILL. Raises HostError when the program cannot be started and
-    Interrupted once `stopped()` turns true.
+    SIGTERM, then `grace_s` seconds to tidy up, then SIGKILL. Where we are killed, the kernel sends it SIGTERM. Raises
+    HostError when the program cannot be started and Interrupted once `stopped()` turns true.
     """
     process = _start(argv, env, cwd)
     output = process.stdout
@@ -67,9 +67,13 @@ def become(argv: Sequence[str], *, hint: str) -> NoReturn:
 
 
 def _start(argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[bytes]:
+    if shutil.which(argv[0], path=None if env is None else env.get("PATH")) is None:
+        raise HostError(f"cannot start {argv[0]}: there is no such program", where=argv[0], hint="install it")
+    # prctl(2) in the child, before it becomes the program; a preexec_fn could not be had in a process with threads.
+    tie = ["setpriv", "--pdeathsig=TERM", "--"] if shutil.which("setpriv") else []  # util-linux: Linux has it
     try:
         return subprocess.Popen(
-            list(argv),
+            [*tie, *argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -78,7 +82,11 @@ def _start(argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None)
             start_new_session=True,
         )
     except OSError as error:
-        raise HostError(f"cannot start {argv[0]}: {error.strerror}", where=argv[0]) from error
+        raise HostError(
+            f"cannot start {argv[0]}: {error.strerror}",
+            where=argv[0],
+            hint="is it installed, and may you run it? `devbox doctor` names what is missing",
+        ) from error
 
 
 def _pump(stream: IO[bytes], on_line: OnLine, stopped: Stopped) -> None:

@@ -17,22 +17,26 @@ from typing import TYPE_CHECKING, Final
 
 from builder.adapters.fetch import publish, sha256_of, temporary
 from builder.adapters.files import cannot
+from builder.adapters.intake import MAX_FILES, Intake
 from builder.adapters.process import Stopped, never, run_lines
 from builder.adapters.unpack import unpack_tar
 from builder.adapters.urls import Unreachable
 from builder.core.projects import is_wanted
 from builder.errors import HostError
-from builder.model import RenderedFile, UnpackRule
+from builder.model import UnpackRule
 
 if TYPE_CHECKING:
     from builder.model import RenderedTree
 
-MAX_BYTES: Final = 64 << 20
-MAX_FILES: Final = 5_000
 COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # Nothing that git would ask of a person, and no way of transport that runs a program of its own.
 GIT_ENVIRONMENT: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "LC_ALL": "C"}
-PRIVATE_KEY: Final = re.compile(rb"\s*(?:-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File)")
+_INTAKE: Final = Intake(
+    name="project",
+    link="put a copy in its place, or build a wheel and name that with `framework.wheel`",
+    key="move it out of the project; what a test needs belongs into `tests`, which stays out of a build",
+    size="name the folder of the package alone, without data",
+)
 _INSIDE: Final = "project"
 
 
@@ -44,19 +48,7 @@ def read_project(folder: Path) -> RenderedTree:
     if not any((folder / name).is_file() for name in ("pyproject.toml", "setup.py")):
         hint = "`framework.path` names the folder of a Python project"
         raise HostError("has neither pyproject.toml nor setup.py", where=str(folder), hint=hint)
-    found: dict[str, RenderedFile] = {}
-    total = 0
-    for path in _wanted_files(folder, folder):
-        data = _read(path)
-        if PRIVATE_KEY.match(data):
-            hint = "move it out of the project; what a test needs belongs into `tests`, which stays out of a build"
-            raise HostError("is a private key, which does not go into a build", where=str(path), hint=hint)
-        total += len(data)
-        found[path.relative_to(folder).as_posix()] = RenderedFile(data=data, executable=os.access(path, os.X_OK))
-        if total > MAX_BYTES or len(found) > MAX_FILES:
-            hint = "name the folder of the package alone, without data"
-            raise HostError(f"holds more than {MAX_BYTES >> 20} MB or {MAX_FILES} files", where=str(folder), hint=hint)
-    return dict(sorted(found.items()))
+    return _INTAKE.read(_wanted_files(folder, folder), folder)
 
 
 def stamp_project(path: Path) -> list[str]:
@@ -86,20 +78,12 @@ def _wanted_files(folder: Path, root: Path) -> Iterator[Path]:
     for path in entries:
         if not is_wanted(path.relative_to(root).parts):
             continue
-        if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-            raise HostError(f"this link leads out of the project, to {path.readlink()}", where=str(path))
+        _INTAKE.refuse_link_out(path, root)
         if path.is_dir():
             if not path.is_symlink():  # what it leads to is read at its own place
                 yield from _wanted_files(path, root)
         elif path.is_file():
             yield path
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise cannot("read", path, error) from error
 
 
 # ------------------------------------------------------------------------------------------------------- wheels
@@ -137,7 +121,7 @@ def find_commit(url: str, revision: str, *, stopped: Stopped = never) -> str:
     """The commit that a tag or branch stands for now. Raises Unreachable, or HostError where there is no such one."""
     if COMMIT.fullmatch(revision):
         return revision
-    refs = dict(_references(_git(["ls-remote", "--", url], url, stopped=stopped)))
+    refs = dict(_references(run_git(["ls-remote", "--", url], url, stopped=stopped)))
     for name in (f"refs/tags/{revision}^{{}}", f"refs/tags/{revision}", f"refs/heads/{revision}", revision):
         if name in refs:
             return refs[name]
@@ -157,30 +141,38 @@ def _references(lines: list[str]) -> Iterator[tuple[str, str]]:
 
 def fetch_commit(url: str, commit: str, cache: Path, *, stopped: Stopped = never) -> Path:
     """The files of a commit, in the cache; without a history, and unpacked like any archive that is not trusted."""
-    key = hashlib.sha256(f"{url}\n{commit}".encode()).hexdigest()
-    final = cache / "commits" / key
+    final = _commit_folder(url, commit, cache)
     if not final.is_dir():
         with temporary(cache) as work:
             repository, tar = work / "repository", work / "commit.tar"
             _fetch(url, commit, repository, stopped)
-            _git(["archive", "--format=tar", f"--output={tar}", commit], url, folder=repository, stopped=stopped)
+            run_git(["archive", "--format=tar", f"--output={tar}", commit], url, folder=repository, stopped=stopped)
             tree = work / "tree"
             unpack_tar(tar, (UnpackRule(source="", target=f"/{_INSIDE}"),), tree, stopped=stopped)
             publish(tree, final)
     return final / _INSIDE
 
 
+def has_commit(url: str, commit: str, cache: Path) -> bool:
+    """Whether `fetch_commit` needs no network."""
+    return _commit_folder(url, commit, cache).is_dir()
+
+
+def _commit_folder(url: str, commit: str, cache: Path) -> Path:
+    return cache / "commits" / hashlib.sha256(f"{url}\n{commit}".encode()).hexdigest()
+
+
 def _fetch(url: str, commit: str, repository: Path, stopped: Stopped) -> None:
     """The commit alone; from a server that hands out names only, everything."""
-    _git(["init", "--quiet", "--bare", str(repository)], url, stopped=stopped)
+    run_git(["init", "--quiet", "--bare", str(repository)], url, stopped=stopped)
     try:
-        _git(["fetch", "--quiet", "--depth=1", "--", url, commit], url, folder=repository, stopped=stopped)
+        run_git(["fetch", "--quiet", "--depth=1", "--", url, commit], url, folder=repository, stopped=stopped)
     except Unreachable:
         refs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
-        _git(["fetch", "--quiet", "--", url, *refs], url, folder=repository, stopped=stopped)
+        run_git(["fetch", "--quiet", "--", url, *refs], url, folder=repository, stopped=stopped)
 
 
-def _git(words: list[str], url: str, *, folder: Path | None = None, stopped: Stopped = never) -> list[str]:
+def run_git(words: list[str], url: str, *, folder: Path | None = None, stopped: Stopped = never) -> list[str]:
     """What git wrote. Raises Unreachable with its words when it fails."""
     if shutil.which("git") is None:
         raise HostError("git is not installed on this machine", where=url, hint="install it: the package is git")

@@ -23,6 +23,7 @@ from builder.errors import HostError, Interrupted
 if TYPE_CHECKING:
     from builder.model import UnpackRule
 
+BAD: Final = "it is not what it should be: choose another version, or leave the tool out (`tools` in devbox.yaml)"
 MAX_BYTES: Final = 1 << 30
 MAX_MEMBERS: Final = 50_000
 MAX_NAME: Final = 1024
@@ -60,7 +61,7 @@ def _readable(archive: Path) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError) as error:
-        raise HostError(f"cannot be unpacked: {error}", where=archive.name) from error
+        raise HostError(f"cannot be unpacked: {error}", where=archive.name, hint=BAD) from error
 
 
 # ----------------------------------------------------------------------------------------------------- formats
@@ -102,7 +103,7 @@ def _tar_members(tar: Path, archive: tarfile.TarFile, strip: int) -> Iterator[Me
 def _tar_file(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     stream = archive.extractfile(info)
     if stream is None:
-        raise HostError("is not a file", where=info.name)
+        raise HostError("is not a file", where=info.name, hint=BAD)
     return stream
 
 
@@ -116,7 +117,7 @@ def _safe(archive: str, name: str) -> str:
 
 
 def _refused(archive: str, name: str, why: str) -> HostError:
-    return HostError(f"{name[:200]!r} {why}; nothing was unpacked", where=archive)
+    return HostError(f"{name[:200]!r} {why}; nothing was unpacked", where=archive, hint=BAD)
 
 
 # --------------------------------------------------------------------------------------------------- unpacking
@@ -133,7 +134,7 @@ def _unpack(
             raise Interrupted("stopped on request")
         files, total = files + 1, total + member.size
         if files > MAX_MEMBERS or total > MAX_BYTES:
-            raise HostError(f"holds more than {MAX_MEMBERS} files or {MAX_BYTES} bytes", where=archive)
+            raise HostError(f"holds more than {MAX_MEMBERS} files or {MAX_BYTES} bytes", where=archive, hint=BAD)
         for rule, target in _targets(member.name, rules):
             used.add(rule)
             if member.link:
@@ -165,9 +166,11 @@ def _write_file(member: Member, root: Path, target: str, archive: str) -> None:
             shutil.copyfileobj(source, sink, 1 << 20)
             written = sink.tell()
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise HostError(f"two files claim /{target}", where=archive) from error
+        raise HostError(f"two files claim /{target}", where=archive, hint=BAD) from error
     if written != member.size:
-        raise HostError(f"{member.name} is {written} bytes long, not {member.size} as announced", where=archive)
+        raise HostError(
+            f"{member.name} is {written} bytes long, not {member.size} as announced", where=archive, hint=BAD
+        )
     path.chmod(0o755 if member.executable else 0o644)
 
 
@@ -185,16 +188,16 @@ def _write_link(root: Path, target: str, link: str, archive: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.parent.resolve().is_relative_to(root.resolve()):
-            raise HostError(f"/{target} would lie behind a link", where=archive)
+            raise HostError(f"/{target} would lie behind a link", where=archive, hint=BAD)
         path.symlink_to(link)
     except (FileExistsError, NotADirectoryError) as error:
-        raise HostError(f"two files claim /{target}", where=archive) from error
+        raise HostError(f"two files claim /{target}", where=archive, hint=BAD) from error
 
 
 def _check_used(rules: tuple[UnpackRule, ...], used: set[UnpackRule], archive: str) -> None:
     for rule in rules:
         if rule not in used:
-            raise HostError(f"holds no {rule.source or 'file at all'}", where=archive)
+            raise HostError(f"holds no {rule.source or 'file at all'}", where=archive, hint=BAD)
 
 
 def _count(root: Path) -> tuple[int, int]:

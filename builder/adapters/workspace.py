@@ -1,68 +1,69 @@
-"""The folder a person works in: its `devbox.yaml`, and `.workstation/` with the rendered files, the state and the lock.
+"""The folder a person works in: its `devbox.yaml` and `devbox-lock.json`, and `.workstation/` with the rendered files,
+the state and the lock against others.
 
-Owns everything below `.workstation/` and touches nothing else. A file there that we did not write is never changed or
-removed: what is ours is listed, with its sha256, in `.workstation/manifest.json`.
+Owns everything below `.workstation/`, writes those two files as a whole, and touches nothing else. A file there that we
+did not write is never changed or removed: what is ours is listed, with its sha256, in `.workstation/manifest.json`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import getpass
 import hashlib
 import json
 import os
-import shutil
-import socket
 import stat
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from builder.adapters.files import cannot, make_folder, read_plain, write_atomic
+from builder.adapters.files import cannot, make_folder, read_plain, remove_parts, write_atomic
+from builder.adapters.holder import Holder, find_unfinished
 from builder.adapters.process import Stopped, never
 from builder.adapters.state import dump_state, load_state
-from builder.errors import ConfigError, HostError, Interrupted
+from builder.adapters.workspace_lock import Held, OnWait, take_lock
+from builder.errors import ConfigError, HostError
 from builder.model import RenderedTree, State
 
 CONFIG: Final = "devbox.yaml"
+LOCKED: Final = "devbox-lock.json"
 FOLDER: Final = ".workstation"
-OWN: Final = frozenset({".gitignore", "lock", "manifest.json", "state.json"})
-LOCK_POLL_S: Final = 0.2
+LOCK: Final = "lock"
+SCHEMA: Final = "devbox.schema.json"
+OWN: Final = frozenset({".gitignore", LOCK, "manifest.json", "state.json", SCHEMA})
 MAX_CONFIG: Final = 1 << 20
 MAX_STATE: Final = 16 << 20  # a manifest has a line for each file of a framework
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
-    """Who works in a workspace now. `since` is in seconds since 1970."""
-
-    pid: int
-    host: str
-    user: str
-    verb: str
-    since: float
-
-    def __str__(self) -> str:
-        at = time.strftime("%H:%M:%S", time.localtime(self.since))
-        return f"`devbox {self.verb}` (process {self.pid} of {self.user} on {self.host}, since {at})"
+OnLeft = Callable[[Holder], None]
 
 
-OnWait = Callable[[Holder | None], None]  # who is waited for; None where that cannot be said
+def silent(holder: Holder | None) -> None:
+    """Of somebody who does not want to know."""
+
+
+def is_there(folder: str) -> bool:
+    """Whether a workspace is there; it counts as there where that cannot be seen."""
+    try:
+        return stat.S_ISDIR(os.stat(folder).st_mode)  # noqa: PTH116  # Path.is_dir hides what went wrong
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
 
 
 class Workspace:
     """One workspace folder. Nothing is made before something is written or locked."""
 
-    def __init__(self, root: Path, *, on_wait: OnWait = lambda holder: None, stopped: Stopped = never) -> None:
+    def __init__(
+        self, root: Path, *, on_wait: OnWait = silent, on_left: OnLeft = silent, stopped: Stopped = never
+    ) -> None:
         if not root.is_dir():
-            raise HostError("there is no such folder", where=str(root))
+            raise HostError("there is no such folder", where=str(root), hint="-C takes an existing folder")
         self._root = root.resolve()
         self._on_wait = on_wait
+        self._on_left = on_left
         self._stopped = stopped
+        self._held: Held | None = None
 
     @property
     def root(self) -> Path:
@@ -72,6 +73,10 @@ class Workspace:
     def folder(self) -> Path:
         return self._root / FOLDER
 
+    def exists(self, folder: str) -> bool:
+        """Whether another workspace is there."""
+        return is_there(folder)
+
     def read_config(self) -> bytes | None:
         """The bytes of devbox.yaml, None where there is none. A folder, FIFO, device or huge file is a ConfigError."""
         path = self._root / CONFIG
@@ -79,7 +84,7 @@ class Workspace:
             if not path.exists():
                 return None
             if not path.is_file():
-                raise ConfigError("is no plain file", where=CONFIG)
+                raise ConfigError("is no plain file", where=CONFIG, hint="move it away; `devbox init` writes one")
             with path.open("rb") as file:
                 data = file.read(MAX_CONFIG + 1)
             if len(data) > MAX_CONFIG:
@@ -90,6 +95,23 @@ class Workspace:
 
     def write_config(self, text: bytes) -> None:
         write_atomic(self._root / CONFIG, text, mode=0o644)
+
+    def write_schema(self, text: bytes) -> str:
+        """Keep the schema of devbox.yaml where an editor finds it; its path as devbox.yaml names it."""
+        self._make()
+        _write_changed(self.folder / SCHEMA, text, 0o644)
+        return f"{FOLDER}/{SCHEMA}"
+
+    def load_lock(self) -> bytes | None:
+        """The bytes of devbox-lock.json, None where there is none."""
+        return read_plain(self._root / LOCKED, MAX_STATE)
+
+    def save_lock(self, data: bytes) -> None:
+        write_atomic(self._root / LOCKED, data, mode=0o644)
+
+    def read_file(self, name: str) -> bytes | None:
+        """The bytes of a small file of the person's own folder, None where there is none."""
+        return read_plain(self._root / name, MAX_CONFIG)
 
     def write_file(self, name: str, text: bytes, *, force: bool) -> Path:
         """Write a file of the person's own folder. Raises ConfigError when it is there, unless `force`."""
@@ -121,30 +143,48 @@ class Workspace:
         """
         self._make()
         before = self._load_manifest()
-        for name in tree:
-            self._check_ours(name, before)
+        self.check_names(tree)
         for name, file in tree.items():
             path = self.folder / name
             make_folder(path.parent)
             _write_changed(path, file.data, 0o755 if file.executable else 0o644)
         for name in sorted(before.keys() - tree.keys()):
             self._remove_ours(name, before[name])
-        told = {name: _sha256(file.data) for name, file in sorted(tree.items())}
-        _write_changed(self.folder / "manifest.json", (json.dumps(told, indent=1) + "\n").encode(), 0o644)
+        self._save_manifest({name: _sha256(file.data) for name, file in sorted(tree.items())})
 
-    def remove(self) -> None:
-        """Take `.workstation/` away, with all in it: every file of it can be made again."""
-        try:
-            shutil.rmtree(self.folder)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise cannot("remove", self.folder, error) from error
+    def check_names(self, names: Iterable[str]) -> None:
+        """Raises HostError for a name that no rendered file may have, and where something else is in the way."""
+        paths = [self._place(name) for name in names]
+        for folder in sorted({path.parent for path in paths}):
+            if not folder.resolve().is_relative_to(self.folder):
+                raise HostError("lies behind a link", where=str(folder), hint="remove the link")
+        for path in paths:
+            if path.is_symlink() or (path.exists() and not path.is_file()):
+                raise HostError("is in the way and no file of devbox", where=str(path), hint="move it away")
+
+    def _place(self, name: str) -> Path:
+        parts = Path(name).parts
+        if name in OWN or Path(name).is_absolute() or ".." in parts or not parts:
+            raise HostError(f"no rendered file may be called {name!r}", where=str(self.folder))
+        return self.folder / name
+
+    def drop(self, name: str) -> None:
+        """Take one rendered file away, unless a person changed it since."""
+        told = self._load_manifest()
+        if name in told:
+            self._remove_ours(name, told.pop(name))
+            self._save_manifest(told)
 
     def _make(self) -> None:
         if self.folder.is_symlink():
             raise HostError("is a link, and may lead anywhere", where=str(self.folder), hint="remove it")
         make_folder(self.folder)
+        if not os.access(self.folder, os.W_OK | os.X_OK) and (owner := self.folder.stat().st_uid) != os.geteuid():
+            raise HostError(
+                f"belongs to user id {owner}, and you are {os.geteuid()}",
+                where=str(self.folder),
+                hint=f"work as that user, or take it over: `sudo chown -R {os.geteuid()} {self.folder}`",
+            )
         _write_changed(self.folder / ".gitignore", b"*\n", 0o644)
 
     def _load_manifest(self) -> dict[str, str]:
@@ -155,15 +195,8 @@ class Workspace:
             return {}
         return {str(name): str(value) for name, value in told.items()} if isinstance(told, dict) else {}
 
-    def _check_ours(self, name: str, before: dict[str, str]) -> None:
-        path = self.folder / name
-        parts = Path(name).parts
-        if name in OWN or Path(name).is_absolute() or ".." in parts or not parts:
-            raise HostError(f"no rendered file may be called {name!r}", where=str(self.folder))
-        if not path.parent.resolve().is_relative_to(self.folder):
-            raise HostError("lies behind a link", where=str(path), hint="remove the link")
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise HostError("is in the way and no file of devbox", where=str(path), hint="move it away")
+    def _save_manifest(self, told: dict[str, str]) -> None:
+        _write_changed(self.folder / "manifest.json", (json.dumps(told, indent=1) + "\n").encode(), 0o644)
 
     def _remove_ours(self, name: str, sha256: str) -> None:
         """Remove one that we wrote, unless a person changed it since; then empty folders above it."""
@@ -181,105 +214,31 @@ class Workspace:
     # -------------------------------------------------------------------------------------------------- lock
 
     @contextlib.contextmanager
-    def lock(self, verb: str) -> Iterator[None]:
+    def lock(self, verb: str) -> Iterator[bool]:
         """Be the only one who changes this workspace. Waits for another one, after telling `on_wait` who it is.
 
-        The lock is the kernel's (flock), so that of a process that died is free without anybody's help.
+        True where the last one was killed, who is told to `on_left`; what it half wrote here is taken away.
         """
         self._make()
-        path = self.folder / "lock"
-        with self._take(path) as handle:
-            _write_holder(handle, verb)
+        with take_lock(self.folder / LOCK, verb, on_wait=self._on_wait, stopped=self._stopped) as held:
+            self._held = held
             try:
-                yield
+                if held.left is not None:
+                    self._on_left(held.left)
+                    remove_parts(self.folder)
+                yield held.left is not None
             finally:
-                os.ftruncate(handle, 0)
+                self._held = None
 
-    @contextlib.contextmanager
-    def _take(self, path: Path) -> Iterator[int]:
-        said: Holder | None = None
-        told = False
-        while True:
-            handle = _open_lock(path)
-            try:
-                if _try_lock(handle, path) and _is_still(handle, path):
-                    yield handle
-                    return
-                holder = _read_holder(handle)
-                if not told or (holder is not None and holder != said):
-                    told, said = True, holder
-                    self._on_wait(holder)
-            finally:
-                os.close(handle)
-            if self._stopped():
-                raise Interrupted("stopped on request")
-            time.sleep(LOCK_POLL_S)
+    def intend(self, act: str) -> None:
+        """Write down, before it is done, what is done next: "building the image". Only who holds the lock has plans."""
+        if self._held is not None:
+            self._held.intend(act)
 
-
-def _open_lock(path: Path) -> int:
-    try:
-        make_folder(path.parent)  # the one we wait for may be a `down` that takes the folder away
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
-    except OSError as error:
-        raise cannot("lock", path, error) from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise HostError("is no plain file, and cannot be locked", where=str(path), hint="remove it")
-    return handle
-
-
-def _try_lock(handle: int, path: Path) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno == errno.ENOLCK:
-            raise HostError("this file system knows no locks", where=str(path)) from error
-        raise cannot("lock", path, error) from error
-    return True
-
-
-def _is_still(handle: int, path: Path) -> bool:
-    """Whether the locked file is the one at `path`: it may have been removed while we waited."""
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _write_holder(handle: int, verb: str) -> None:
-    told = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "user": _user(),
-        "verb": verb,
-        "since": round(time.time(), 3),
-    }
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, json.dumps(told).encode(), 0)
-
-
-def _read_holder(handle: int) -> Holder | None:
-    """Who holds it; None in the blink of an eye in which the holder has not written its name yet."""
-    try:
-        told = json.loads(os.pread(handle, 4096, 0))
-        return Holder(
-            pid=int(told["pid"]),
-            host=str(told["host"]),
-            user=str(told["user"]),
-            verb=str(told["verb"]),
-            since=float(told["since"]),
-        )
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a uid without a name; OSError since Python 3.13
-        return str(os.getuid())
+    def find_unfinished(self) -> str:
+        """What a killed process left here, in words; empty where all was ended."""
+        left = find_unfinished(self.folder / LOCK)
+        return left.describe_end() if left is not None else ""
 
 
 def _write_changed(path: Path, data: bytes, mode: int) -> None:

@@ -6,7 +6,9 @@ Every verb imports what it needs inside itself: `devbox --help` must not pay for
 from builder.cli.frame import app, main, run
 
 # isort: off
-from builder.cli import ahead, bring_up, look, enter, lifecycle  # noqa: F401  # in the order of `devbox --help`
+# In the order of `devbox --help`.
+from builder.cli import ahead, catalogue, bring_up, lock, update, changes  # noqa: F401
+from builder.cli import look, enter, copying, lifecycle, carry, backups, remote, setup, tidy, diagnose  # noqa: F401
 # isort: on
 
 __all__ = ["app", "main", "run"]

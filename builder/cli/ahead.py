@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from builder.cli.frame import Again, Json, Yes, app, print_json, say, session
+from builder.cli.completion import complete_system
+from builder.cli.frame import Again, Frozen, Json, Yes, app, make_demand, print_json, say, session
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from builder.tasks.prepare import Request
 
 
@@ -22,19 +25,36 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     ci: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--ci", help="Write a CI file that verifies the workstation instead: github or gitlab."),
+        typer.Option(
+            "--ci",
+            help="Write a CI file that verifies the workstation instead: github or gitlab.",
+            autocompletion=complete_system,
+        ),
     ] = None,
 ) -> None:
-    """Write a commented devbox.yaml; asks little."""
-    from builder.tasks.init import ask_answers, write_ci, write_config
+    """Look at the folder and write a commented devbox.yaml; asks little.
+
+    In a terminal it asks a few questions; with --yes, or elsewhere, none. A devbox.yaml that is there is left
+    alone, but with --force.
+    """
+    from builder.adapters.folder import read_files
+    from builder.core.clues import KNOWN_FILES
+    from builder.tasks.init import ask_answers, refuse_written, write_ci, write_config
 
     with session(context) as ours:
         if ci is not None:
             say(f"{write_ci(ours, ci, force=force)} written; it brings the workstation up and verifies it")
             return
-        answers = ask_answers(ours, (lambda question, default: default) if yes else _prompt)
+        refuse_written(ours, force=force)
+        silent = yes or not sys.stdin.isatty()
+        files = read_files(ours.workspace.root, KNOWN_FILES)
+        answers = ask_answers(ours, files, _take_default if silent else _prompt)
         path = write_config(ours, answers, force=force)
     say(f"{path} written; `devbox up` starts the workstation")
+
+
+def _take_default(question: str, default: str) -> str:
+    return default
 
 
 def _prompt(question: str, default: str) -> str:
@@ -58,8 +78,9 @@ def config(
 
     with session(context) as ours:
         request = read_request(ours)
+        network = ours.sources.describe_network(request.resolved.base.distribution) if explain else {}
     if explain:
-        _explain(request, as_json=as_json)
+        _explain(request, network, as_json=as_json)
         return
     values = config_as_dict(request.config)
     if as_json:
@@ -68,11 +89,11 @@ def config(
         say(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip())
 
 
-def _explain(request: Request, *, as_json: bool) -> None:
+def _explain(request: Request, network: Mapping[str, tuple[str, str]], *, as_json: bool) -> None:
     from builder.core.explain import explain_config
     from builder.suite.cis import list_exceptions
 
-    settings = explain_config(request.config, request.resolved)
+    settings = explain_config(request.config, request.resolved, network)
     level, exceptions = request.resolved.runtime.level.value, list_exceptions(request.resolved)
     if as_json:
         print_json({"settings": settings, "security": {"level": level, "exceptions": exceptions}})
@@ -92,13 +113,18 @@ def plan(
     context: typer.Context,
     as_json: Json = False,
     again: Again = False,
+    frozen: Frozen = False,
     assume: Annotated[bool, typer.Option("--assume", help="Ask nothing: take every source as reachable.")] = False,
 ) -> None:
-    """Show what would be built, step by step."""
+    """Show what would be built, step by step.
+
+    Each step with its id: equal ids build equal results.
+    """
     from builder.tasks.prepare import prepare, say_substitutions
 
+    demand = make_demand(frozen=frozen, again=again)
     with session(context) as ours:
-        prepared = prepare(ours, ask=not assume, again=again)
+        prepared = prepare(ours, ask=not assume, demand=demand)
         say_substitutions(ours, prepared.plan.substitutions)
     if as_json:
         print_json(prepared.plan)
@@ -112,20 +138,59 @@ def plan(
 def render(
     context: typer.Context,
     again: Again = False,
+    frozen: Frozen = False,
     assume: Annotated[bool, typer.Option("--assume", help="Ask nothing: take every source as reachable.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Write the Dockerfile and compose.yaml to .workstation/."""
+    """Write the Dockerfile and compose.yaml to .workstation/.
+
+    compose.yaml starts the same container where devbox is not installed, once the image is there.
+    """
     from builder.tasks.render import render_workspace
 
+    demand = make_demand(frozen=frozen, again=again)
     with session(context) as ours:
-        names = render_workspace(ours, ask=not assume, again=again)
+        names = render_workspace(ours, ask=not assume, demand=demand)
+    if as_json:
+        print_json({"files": [f".workstation/{name}" for name in names]})
+        return
     for name in names:
         say(f".workstation/{name}")
 
 
 @app.command()
+def devcontainer(
+    context: typer.Context,
+    output: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--output", "-o", help="Another file of this folder.", show_default=".devcontainer/devcontainer.json"
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that devbox did not write.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write devcontainer.json, by which editors open this workstation.
+
+    A file that devbox did not write is left alone, but with --force.
+    """
+    from builder.tasks.devcontainer import write_devcontainer
+
+    with session(context) as ours:
+        path = write_devcontainer(ours, output, force=force)
+    if as_json:
+        print_json({"file": str(path)})
+    else:
+        say(f"{path} written; commit it, it names nothing of this machine")
+
+
+@app.command()
 def doctor(context: typer.Context, as_json: Json = False) -> None:
-    """Look at engine, disk, ports and sources, with hints."""
+    """Look at engine, disk, ports and sources, with hints.
+
+    Also at versions of the engine with known holes, what each means here, and when the support of a base ends.
+    Ends with 8 if something must be mended.
+    """
     from builder.tasks.doctor import examine
     from builder.wiring import look_at_host
 

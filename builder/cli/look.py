@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from builder.cli.frame import Json, app, keys_of, load_config, options, print_json, project_of, say, session
+from builder.cli.frame import (
+    Json,
+    app,
+    environment_of,
+    keys_of,
+    load_config,
+    options,
+    print_json,
+    project_of,
+    say,
+    session,
+)
 from builder.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,7 +28,10 @@ if TYPE_CHECKING:
 
 @app.command()
 def status(context: typer.Context, as_json: Json = False) -> None:
-    """Show the workstation of this folder."""
+    """Show the workstation of this folder.
+
+    Where it is not healthy, which service is wrong and why.
+    """
     from builder.tasks.status import describe_state
 
     found = _find_status(context, inside=as_json)
@@ -31,7 +44,7 @@ def status(context: typer.Context, as_json: Json = False) -> None:
 def _find_status(context: typer.Context, *, inside: bool) -> Status:
     from builder.shortcut import look_at_workstation
 
-    if seen := look_at_workstation(options(context).directory, os.environ, inside=inside):
+    if seen := look_at_workstation(options(context).directory, environment_of(context), inside=inside):
         return seen
     from builder.tasks.status import read_status
 
@@ -53,6 +66,27 @@ def list_workstations(context: typer.Context, as_json: Json = False) -> None:
         say("there are no workstations; `devbox up` makes one")
     for item in found:
         say(f"{item.name:<20}  {item.state:<9}  {item.endpoints.get('web', ''):<28}  {item.workspace}")
+
+
+@app.command()
+def top(context: typer.Context, as_json: Json = False) -> None:
+    """Show what every workstation takes now: processor, memory, disk.
+
+    The disk is what it wrote and its volumes, without the image, which others may share.
+    """
+    from builder.core.load import describe_loads
+    from builder.tasks.top import measure_loads
+
+    with session(context) as ours:
+        found = measure_loads(ours)
+    if as_json:
+        print_json(list(found))
+        return
+    if not found:
+        say("there are no workstations; `devbox up` makes one")
+        return
+    for line in describe_loads(found):
+        say(line)
 
 
 @app.command()
@@ -112,7 +146,7 @@ def verify(
         print_json(found)
     else:
         say(render_table(found))
-    refuse_failures(found)
+    refuse_failures(found, held=subject.held == subject.plan)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -120,7 +154,9 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 @app.command()
-def screenshot(context: typer.Context, file: Annotated[Path, typer.Argument(help="Where the PNG goes.")]) -> None:
+def screenshot(
+    context: typer.Context, file: Annotated[Path, typer.Argument(help="Where the PNG goes.")], as_json: Json = False
+) -> None:
     """Take a real picture of the desktop, through VNC."""
     from builder.tasks.access import find_place
     from builder.wiring import take_picture
@@ -129,7 +165,66 @@ def screenshot(context: typer.Context, file: Annotated[Path, typer.Argument(help
         settings = load_config(ours)
         place = find_place(ours, settings.name, "vnc")
         size = take_picture(place, keys_of(ours, settings).password, file)
-    say(f"{file}: {size[0]}x{size[1]}")
+    if as_json:
+        print_json({"file": str(file), "width": size[0], "height": size[1]})
+    else:
+        say(f"{file}: {size[0]}x{size[1]}")
+
+
+@app.command()
+def compare(
+    context: typer.Context,
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two images: tags, ids, or files of `docker save`. One is compared with the one of this folder.",
+            metavar="IMAGE",
+        ),
+    ],
+    as_json: Json = False,
+    level: Annotated[
+        str, typer.Option("--level", help="What is asked for: R0, R1, R2 or R3; less than that ends with 1.")
+    ] = "R3",
+) -> int:
+    """Show what two images differ in: layers, settings, packages, files.
+
+    Levels: R0 the same inputs, R1 the same packages, R2 the same files and settings but for times, R3 the same
+    layers, byte for byte. Ends with 1 if less than the level holds.
+    """
+    from builder.adapters.savedimage import read_image_file
+    from builder.core.compare import LEVELS
+    from builder.tasks.compare import compare as compare_references
+    from builder.tasks.compare import describe_comparison
+
+    if len(images) > 2:
+        raise ConfigError(f"{len(images)} images are too many", hint="name two, or one beside that of this folder")
+    if level not in LEVELS:
+        raise ConfigError(f"--level {level} is unknown", hint=f"it is {', '.join(LEVELS[:-1])} or {LEVELS[-1]}")
+    with session(context) as ours:
+        found = compare_references(ours, project_of(ours), images, read_image_file)
+    if as_json:
+        print_json(found)
+    else:
+        say(describe_comparison(found))
+    return 0 if found.holds[level] else 1
+
+
+@app.command()
+def explain(context: typer.Context, as_json: Json = False) -> None:
+    """Show what each tool costs in the image: megabytes, packages, layers, and when it is ready.
+
+    ALONE is what nobody else needs: so much smaller is an image without the tool.
+    """
+    from builder.core.cost import describe_costs
+    from builder.tasks.explain import explain_costs
+
+    with session(context) as ours:
+        found = explain_costs(ours)
+    if as_json:
+        print_json(found)
+        return
+    for line in describe_costs(found):
+        say(line)
 
 
 @app.command()
@@ -154,7 +249,8 @@ def sbom(
     if image == "":
         raise ConfigError("--image names no image", hint="leave it out for the image of this folder")
     if output is not None:
-        _check_output(output)  # before the image is read, which takes seconds
+        hint = "without --output it goes to standard output"
+        check_output(output, hint)  # before the image is read, which takes seconds
     with session(context) as ours:
         text = render_bill(read_bill(ours, project_of(ours), image), BillFormat(form))
     if output is None:
@@ -166,9 +262,9 @@ def sbom(
     say(f"{output} written")
 
 
-def _check_output(file: Path) -> None:
+def check_output(file: Path, hint: str = "name a file in a folder of yours") -> None:
     """It is written by a rename, which would put a plain file in the place of a device."""
     if not file.parent.is_dir():
-        raise ConfigError("there is no such folder", where=str(file.parent), hint="--output names a file in one")
+        raise ConfigError("there is no such folder", where=str(file.parent), hint=hint)
     if file.exists() and not file.is_file():
-        raise ConfigError("is no plain file", where=str(file), hint="without --output it goes to standard output")
+        raise ConfigError("is no plain file", where=str(file), hint=hint)

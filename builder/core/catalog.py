@@ -1,4 +1,4 @@
-"""The catalogue: tools, bases and profiles as their authors write them in images/.
+"""The catalogue: tools, bases, profiles and sidecars as their authors write them in images/.
 
 Owns the shape of these files and the references between them. Must not choose anything: that is `resolve`. Loading is
 done elsewhere; here come texts by path.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, TypeVar
 
 from pydantic import BeforeValidator, Field
@@ -25,6 +26,7 @@ from builder.core.fields import (  # noqa: TC001  # pydantic reads annotations a
     Version,
 )
 from builder.core.problems import Problem, Source, choose_hint, make_error, shown
+from builder.core.sidecars import SidecarFile, file_problems
 from builder.core.source import parse_source
 from builder.core.validation import NUMBER, WHOLE, HexDigest, Section, Text, as_list, check, describe, one_of, wrong
 from builder.core.versions import SPEC_PATTERN
@@ -123,39 +125,40 @@ class CheckFile(Section):
 class ToolFile(Section):
     """images/tools/<name>.yaml"""
 
-    summary: Summary
+    summary: Summary  # in one line
     requires: tuple[CatalogueName, ...] = ()  # tools, or slots that some tool provides
     provides: CatalogueName | None = None  # a slot, of which a workstation has one tool at most
-    apt: AptPackages = ()
-    apt_by_base: dict[CatalogueName, AptPackages] = Field(default_factory=dict)
-    versions: Versions = Versions()
-    wheel: WheelFile | None = None
-    npm: NpmFile | None = None
-    python: PythonFile | None = None
-    archive: ArchiveFile | None = None
-    rootfs: tuple[Part, ...] = ()
-    env: dict[EnvironmentName, FreeText] = Field(default_factory=dict)
-    path: tuple[ContainerPath, ...] = ()
-    ports: dict[Name, Port] = Field(default_factory=dict)
-    checks: tuple[CheckFile, ...] = ()
+    apt: AptPackages = ()  # packages of the distribution
+    apt_by_base: dict[CatalogueName, AptPackages] = Field(default_factory=dict)  # base -> more of them
+    versions: Versions = Versions()  # what can be asked for, with a default; or from_base
+    wheel: WheelFile | None = None  # a wheel of PyPI that is unpacked
+    npm: NpmFile | None = None  # a package of npm
+    python: PythonFile | None = None  # a Python project of images/frameworks
+    archive: ArchiveFile | None = None  # a tar archive by address and SHA-256
+    rootfs: tuple[Part, ...] = ()  # folders of images/rootfs that it brings
+    env: dict[EnvironmentName, FreeText] = Field(default_factory=dict)  # variables for everything inside
+    path: tuple[ContainerPath, ...] = ()  # folders before the usual ones
+    ports: dict[Name, Port] = Field(default_factory=dict)  # name -> port inside
+    checks: tuple[CheckFile, ...] = ()  # of `devbox verify`: run, file, package or service
     levels: tuple[Level, ...] = tuple(Level)  # where it can do its work; elsewhere nothing of it is checked
 
 
 class BaseFile(Section):
     """images/bases/<name>.yaml"""
 
-    summary: Summary = "a distribution release"
-    distribution: Annotated[str, one_of("a distribution", "debian", "ubuntu")]
-    codename: Annotated[str, Text("a code name", r"[a-z]+", 30)]
-    image: ImageReference
-    components: tuple[Annotated[str, Text("a component", r"[a-z-]+", 30)], ...] = ("main",)
+    summary: Summary = "a distribution release"  # in one line
+    distribution: Annotated[str, one_of("a distribution", "debian", "ubuntu")]  # debian or ubuntu
+    codename: Annotated[str, Text("a code name", r"[a-z]+", 30)]  # of the release
+    image: ImageReference  # what is pulled
+    components: tuple[Annotated[str, Text("a component", r"[a-z-]+", 30)], ...] = ("main",)  # of its archive
+    # what its archive is signed by
     keyring: Annotated[str, Text("the name of a keyring file", r"[a-z0-9][a-z0-9.-]*\.(?:gpg|asc|pgp)", 80)]
-    python: Version
-    substitute: CatalogueName | None = None
-    supported_until: Day | None = None
+    python: Version  # the version that it ships
+    substitute: CatalogueName | None = None  # the base that may stand in
+    supported_until: Day | None = None  # a day, for `devbox doctor`
 
 
-def _profile_tools(value: object) -> object:
+def profile_tools(value: object) -> object:
     """A list of names, or a mapping of names to versions."""
     if not isinstance(value, (list, tuple)):
         return value
@@ -172,10 +175,10 @@ class ProfileTool(Section):
 class ProfileFile(Section):
     """images/profiles/<name>.yaml"""
 
-    summary: Summary
-    tools: Annotated[dict[CatalogueName, ProfileTool], BeforeValidator(_profile_tools)]
-    slots: dict[CatalogueName, CatalogueName] = Field(default_factory=dict)
-    budgets: dict[Name, Annotated[float, Field(gt=0), NUMBER]] = Field(default_factory=dict)
+    summary: Summary  # in one line
+    tools: Annotated[dict[CatalogueName, ProfileTool], BeforeValidator(profile_tools)]  # names, or names to versions
+    slots: dict[CatalogueName, CatalogueName] = Field(default_factory=dict)  # slot -> the tool that fills it
+    budgets: dict[Name, Annotated[float, Field(gt=0), NUMBER]] = Field(default_factory=dict)  # of `devbox verify`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +188,7 @@ class Catalog:
     tools: Mapping[str, ToolFile]
     bases: Mapping[str, BaseFile]
     profiles: Mapping[str, ProfileFile]
+    sidecars: Mapping[str, SidecarFile]
     sources: Mapping[str, Source]  # by path
 
     def providers(self, slot: str) -> tuple[str, ...]:
@@ -195,18 +199,20 @@ class Catalog:
         return self.sources[f"images/tools/{name}.yaml"]
 
 
-def parse_catalog(files: Mapping[str, str]) -> Catalog:
+def parse_catalog(files: Mapping[str, str], origins: Mapping[str, str] = MappingProxyType({})) -> Catalog:
     """Read the catalogue from texts by path, `images/tools/git.yaml`; of images/rootfs and images/frameworks only the
-    names of the folders count.
+    names of the folders count. `origins` says under which name a mistake in one of them is told.
 
     Raises ConfigError with everything that is wrong in any of them.
     """
     problems: list[Problem] = []
     sources: dict[str, Source] = {}
-    tools = _parse_folder("tools", ToolFile, files, sources, problems)
-    bases = _parse_folder("bases", BaseFile, files, sources, problems)
-    profiles = _parse_folder("profiles", ProfileFile, files, sources, problems)
-    catalog = Catalog(tools=tools, bases=bases, profiles=profiles, sources=sources)
+    texts = {path: (origins.get(path, path), text) for path, text in files.items()}
+    tools = _parse_folder("tools", ToolFile, texts, sources, problems)
+    bases = _parse_folder("bases", BaseFile, texts, sources, problems)
+    profiles = _parse_folder("profiles", ProfileFile, texts, sources, problems)
+    sidecars = _parse_folder("sidecars", SidecarFile, texts, sources, problems)
+    catalog = Catalog(tools=tools, bases=bases, profiles=profiles, sidecars=sidecars, sources=sources)
     if not problems:
         problems = list(_reference_problems(catalog, _folders(files, "rootfs"), _folders(files, "frameworks")))
     if problems:
@@ -218,18 +224,26 @@ File = TypeVar("File", bound=Section)
 
 
 def _parse_folder(
-    folder: str, model: type[File], files: Mapping[str, str], sources: dict[str, Source], problems: list[Problem]
+    folder: str,
+    model: type[File],
+    files: Mapping[str, tuple[str, str]],
+    sources: dict[str, Source],
+    problems: list[Problem],
 ) -> dict[str, File]:
+    """`files` holds, by path, where each lies, and its text."""
     found: dict[str, File] = {}
     for path in sorted(files):
         match = re.fullmatch(rf"images/{folder}/([^/]+)\.ya?ml", path)
         if not match:
             continue
         try:
-            source = parse_source(files[path], file=path)
+            origin, text = files[path]
+            source = parse_source(text, file=origin)
         except ConfigError as error:
             excerpt = error.detail or ""
-            problems.append(Problem(where=error.where or path, message=error.message, excerpt=excerpt, hint=error.hint))
+            problems.append(
+                Problem(where=error.where or files[path][0], message=error.message, excerpt=excerpt, hint=error.hint)
+            )
             continue
         sources[path] = source
         parsed, wrongs = check(model, source)
@@ -263,6 +277,8 @@ def _reference_problems(catalog: Catalog, parts: frozenset[str], projects: froze
             yield _unknown("base", base.substitute, catalog.bases, source, "substitute")
     for name, profile in catalog.profiles.items():
         yield from _profile_problems(profile, catalog.sources[f"images/profiles/{name}.yaml"], catalog)
+    for name, sidecar in catalog.sidecars.items():
+        yield from file_problems(name, sidecar, catalog.sources[f"images/sidecars/{name}.yaml"])
     yield from _cycle_problems(catalog)
 
 

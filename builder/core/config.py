@@ -15,36 +15,42 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
+from builder.core.backups import BackupChoice
+from builder.core.dotfiles import DotfilesChoice
 from builder.core.exposure import Expose
 from builder.core.fields import (
     Address,
-    AptPackages,
     CatalogueName,
     ContainerPath,
-    EnvironmentName,
     FreeText,
     Geometry,
     HostPath,
     ImageReference,
+    Keyboard,
     Locale,
     Login,
+    MachineAddress,
     Memory,
     Name,
     NpmPackage,
     PublicKey,
+    RegistryPath,
     SharedMemory,
     Theme,
     Timezone,
-    Url,
     UrlOrPath,
-    Version,
     is_timezone,
 )
 from builder.core.framework import Framework
+from builder.core.hooks import HookChoice
+from builder.core.network import AptChoice, CaBundle, Mirrors
 from builder.core.own_checks import OwnChecks  # noqa: TC001  # pydantic reads annotations at run time
 from builder.core.problems import Source, shown
+from builder.core.sidecars import SidecarChoices  # noqa: TC001  # pydantic reads annotations at run time
 from builder.core.source import Scalar, decode_source, parse_source
 from builder.core.validation import NUMBER, WHOLE, Section, Switch, as_list, describe, one_of, validate, written, wrong
+from builder.core.variables import FreeName  # noqa: TC001  # pydantic reads annotations at run time
+from builder.core.version_choice import VersionChoice
 from builder.model import Level
 
 if TYPE_CHECKING:
@@ -56,12 +62,6 @@ DEFAULT_PROFILE: Final = "workstation"
 DEFAULT_BASE: Final = "ubuntu-22.04"
 LOCKED_MEMORY: Final = "4g"
 LOCKED_CPUS: Final = 2.0
-
-# Variables that the image or the runtime sets; another value would break the desktop in ways hard to trace.
-_OURS: Final = re.compile(
-    "DEVBOX_.*|DISPLAY|XAUTHORITY|XDG_RUNTIME_DIR|DBUS_SESSION_BUS_ADDRESS|HOME|USER|LOGNAME|SHELL|PATH|LD_.*"
-)
-_INSTEAD: Final = {"TZ": "timezone", "LANG": "locale", "LC_ALL": "locale"}
 
 HostPort = Annotated[int, Field(ge=1024, le=65535), WHOLE]
 SecurityLevel = Annotated[str, one_of("a level", *(level.value for level in Level))]
@@ -85,24 +85,8 @@ class UserChoice(Section):
     uid: Annotated[int, Field(ge=100, le=2_000_000_000), WHOLE] | None = None
 
 
-class ToolChoice(Section):
+class ToolChoice(VersionChoice):
     """A version as text, true for the default version, false to leave a tool of the profile out."""
-
-    version: Version | None = None
-    enabled: Switch = True
-
-    @classmethod
-    def expand(cls, value: object) -> object:
-        if isinstance(value, (Mapping, list)):
-            return value
-        plain = written(value)
-        if plain is None or isinstance(plain, bool):
-            return {"enabled": plain is not False}
-        return {"version": value}
-
-    @classmethod
-    def short_schema(cls, keys: Mapping[str, JsonSchemaValue]) -> list[JsonSchemaValue]:
-        return [keys["version"], {"type": ["number", "boolean"]}]
 
 
 class PortChoice(Section):
@@ -149,7 +133,7 @@ class DevPort(Section):
         return [keys["container"], pair]
 
 
-def _dev_list(value: object) -> object:
+def dev_list(value: object) -> object:
     if isinstance(value, Mapping):
         return [value]
     return [] if written(value) is False else as_list(value)
@@ -161,12 +145,18 @@ class Ports(Section):
     vnc: PortChoice = PortChoice()
     web: PortChoice = PortChoice()
     ssh: PortChoice = PortChoice()
-    dev: Annotated[tuple[DevPort, ...], BeforeValidator(_dev_list), Field(max_length=50)] = (DevPort(container=3000),)
+    dev: Annotated[tuple[DevPort, ...], BeforeValidator(dev_list), Field(max_length=50)] = (DevPort(container=3000),)
 
 
 def _depth(value: int) -> int:
     if value not in (16, 24):
         raise wrong(f"{shown(value)} is no colour depth that works", "16 or 24")
+    return value
+
+
+def _scale(value: int) -> int:
+    if value not in (1, 2):
+        raise wrong(f"{shown(value)} is no scale that works", "1, or 2 for screens with twice the pixels")
     return value
 
 
@@ -177,6 +167,8 @@ class Desktop(Section):
     geometry: Geometry = "1920x1080"
     depth: Annotated[int, AfterValidator(_depth), Field(json_schema_extra={"enum": [16, 24]}), WHOLE] = 24
     dpi: Annotated[int, Field(ge=48, le=384), WHOLE] = 96
+    scale: Annotated[int, AfterValidator(_scale), Field(json_schema_extra={"enum": [1, 2]}), WHOLE] = 1
+    keyboard: Keyboard | None = None
     opengl: Switch = False
 
 
@@ -236,20 +228,14 @@ class Verify(Section):
         return [keys["checks"]]
 
 
-class AptMirrors(Section):
-    debian: Url | None = None
-    ubuntu: Url | None = None
+class Cache(Section):
+    """Where an image that somebody built before is taken from. A plain text is the registry."""
+
+    short_form: ClassVar[str | None] = "registry"
+    registry: RegistryPath | None = None
 
 
-class Mirrors(Section):
-    """Where packages come from in place of the places that apt, pip and npm know themselves."""
-
-    apt: AptMirrors = AptMirrors()
-    pypi: Url | None = None
-    npm: Url | None = None
-
-
-def _tool_mapping(value: object) -> object:
+def tool_mapping(value: object) -> object:
     """A list of names is a mapping to the default version of each."""
     if not isinstance(value, (list, tuple)):
         return value
@@ -261,15 +247,11 @@ def _tool_mapping(value: object) -> object:
     return {item: {"enabled": True} for item in value}
 
 
-def _free_name(name: str) -> str:
-    if name in _INSTEAD:
-        raise wrong(f"{name} is set by the key `{_INSTEAD[name]}`", f"write `{_INSTEAD[name]}:` at the top level")
-    if _OURS.fullmatch(name):
-        raise wrong(f"{name} belongs to the workstation", "take another name, or set it in your shell's own files")
-    return name
+def env_files(value: object) -> object:
+    return [] if written(value) is False else as_list(value)
 
 
-FreeName = Annotated[EnvironmentName, AfterValidator(_free_name)]
+EnvFiles = Annotated[tuple[HostPath, ...], BeforeValidator(env_files), Field(max_length=10)]
 
 
 class Config(Section):
@@ -279,27 +261,35 @@ class Config(Section):
     profile: CatalogueName = DEFAULT_PROFILE
     base: BaseChoice = BaseChoice()
     user: UserChoice = UserChoice()
-    tools: Annotated[dict[CatalogueName, ToolChoice], BeforeValidator(_tool_mapping)] = Field(
+    tools: Annotated[dict[CatalogueName, ToolChoice], BeforeValidator(tool_mapping)] = Field(
         default_factory=dict, max_length=200
     )
-    apt: AptPackages = Field(default=(), max_length=500)
+    apt: AptChoice = AptChoice()
     npm: Annotated[tuple[NpmPackage, ...], BeforeValidator(as_list)] = Field(default=(), max_length=100)
     framework: Framework = Framework()
     desktop: Desktop = Desktop()
     ports: Ports = Ports()
+    host: MachineAddress | None = None
     bind: Address = "127.0.0.1"
     expose: Expose = Expose(enabled=False)
     environment: dict[FreeName, FreeText] = Field(default_factory=dict, max_length=500)
     mounts: tuple[MountChoice, ...] = Field(default=(), max_length=50)
+    sidecars: SidecarChoices
+    hooks: HookChoice = HookChoice()
+    dotfiles: DotfilesChoice = DotfilesChoice()
+    env_file: EnvFiles = (".env",)
     resources: Resources = Resources()
     locale: Locale = "C.UTF-8"
     timezone: Timezone = "UTC"
     shell: Shell = Shell()
+    catalogue: Annotated[tuple[HostPath, ...], BeforeValidator(as_list), Field(max_length=20)] = ()
     sources: dict[CatalogueName, UrlOrPath] = Field(default_factory=dict, max_length=200)
     ssh: Ssh = Ssh()
     security: Security = Security()
     mirrors: Mirrors = Mirrors()
-    ca_bundle: HostPath | None = None
+    ca_bundle: CaBundle = CaBundle()
+    cache: Cache = Cache()
+    backup: BackupChoice = BackupChoice()
     verify: Verify = Verify()
     budgets: dict[Name, Annotated[float, Field(gt=0, le=1e9), NUMBER]] = Field(default_factory=dict, max_length=100)
 
@@ -309,6 +299,11 @@ class Config(Section):
     def source(self) -> Source:
         """Where each part was written, for what is found wrong later."""
         return self._source
+
+    @property
+    def hostname(self) -> str:
+        """By which the workstation knows itself."""
+        return self.name.replace("_", "-").strip("-")
 
 
 def parse_config(text: str | bytes | None, *, file: str, defaults: HostFacts) -> Config:
@@ -362,12 +357,3 @@ def make_name(folder: str) -> str:
 def config_as_dict(config: Config) -> dict[str, Any]:
     """The config as plain data with every default filled in; `parse_config` reads it back to the same config."""
     return config.model_dump(mode="json")
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of devbox.yaml, for editors."""
-    schema = Config.model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "devbox.yaml"
-    schema["required"] = []
-    return schema

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from builder.model import Resolved
 
 MACHINE: Final = "this machine"
+EMPTY_NETWORK: Final[Mapping[str, tuple[str, str]]] = MappingProxyType({})
 DEFAULT: Final = "default"
 
 
@@ -29,11 +31,18 @@ class Setting:
     origin: str  # devbox.yaml:12, this machine, profile workstation, level locked, default
 
 
-def explain_config(config: Config, resolved: Resolved) -> tuple[Setting, ...]:
-    """Every setting in the order of the reference."""
-    later = _decided_later(config, resolved)
+def explain_config(
+    config: Config, resolved: Resolved, network: Mapping[str, tuple[str, str]] = EMPTY_NETWORK
+) -> tuple[Setting, ...]:
+    """Every setting in the order of the reference, and behind them what has no key: the proxies of this machine.
+
+    `network` is what this machine's own settings say: key -> value and origin.
+    """
+    told = {key: Setting(key=key, value=value, origin=origin) for key, (value, origin) in network.items()}
+    later = {**_decided_later(config, resolved), **told}
     found = [later.get(item.key, item) if item.value is None else item for item in _explain(config, config, ())]
-    return tuple(found)
+    known = {item.key for item in found}
+    return (*found, *(setting for key, setting in told.items() if key not in known))
 
 
 def _decided_later(config: Config, resolved: Resolved) -> Mapping[str, Setting]:

@@ -131,14 +131,9 @@ def _timezone(name: str) -> str:
     return name
 
 
+NAME: Final = r"[a-z0-9][a-z0-9_-]{0,40}"  # of a workstation
 Name = Annotated[
-    str,
-    Text(
-        "a name of small letters, digits, `-` and `_` that starts with a letter or digit",
-        r"[a-z0-9][a-z0-9_-]{0,40}",
-        41,
-        "my-app",
-    ),
+    str, Text("a name of small letters, digits, `-` and `_` that starts with a letter or digit", NAME, 41, "my-app")
 ]
 CatalogueName = Annotated[str, Text("a name from the catalogue", r"[a-z0-9][a-z0-9+._-]{0,40}", 41)]
 Version = Annotated[str, Text("a version", r"[0-9A-Za-z][0-9A-Za-z.+_~:-]{0,39}", 40, '"20" or "2.0.76"')]
@@ -151,6 +146,28 @@ ImageReference = Annotated[
         r"(?:@sha256:[0-9a-f]{64})?",
         300,
         "debian:12-slim",
+    ),
+]
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+# A host is known by its dot or port (distribution/reference): `team/images` alone is a place in the engine's own one.
+RegistryPath = Annotated[
+    str,
+    Text(
+        "a place in an image registry, `host/path` or `host:port/path`, without a tag",
+        rf"(?:{_LABEL}(?:\.{_LABEL})+(?::[0-9]{{1,5}})?|{_LABEL}:[0-9]{{1,5}}|localhost)"
+        r"(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)+",
+        200,
+        "registry.example.org/team/devbox",
+    ),
+]
+ImageMirror = Annotated[
+    str,
+    Text(
+        "a registry, and perhaps a path in it",
+        rf"(?:{_LABEL}(?:\.{_LABEL})+(?::[0-9]{{1,5}})?|{_LABEL}:[0-9]{{1,5}}|localhost)"
+        r"(?:/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)*",
+        200,
+        "registry.example.org/mirror",
     ),
 ]
 AptPackage = Annotated[
@@ -166,6 +183,16 @@ Geometry = Annotated[
     str, Text("a screen size", r"[1-9][0-9]{2,4}x[1-9][0-9]{2,4}", 11, "1920x1080"), AfterValidator(_geometry)
 ]
 Address = Annotated[str, Text("an address", r"[0-9a-fA-F.:]+|[a-z.]+", 45, "127.0.0.1"), AfterValidator(_loopback)]
+MachineAddress = Annotated[
+    str,
+    Text(
+        "the address of a machine by SSH",
+        r"local|ssh://(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@)?(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])"
+        r"(?::[1-9][0-9]{0,4})?/?",
+        330,
+        "ssh://user@host, or local",
+    ),
+]
 AnyAddress = Annotated[
     str, Text("an address", r"[0-9a-fA-F.:]+|[a-z.]+", 45, "0.0.0.0"), AfterValidator(_any_address)  # noqa: S104
 ]
@@ -174,6 +201,15 @@ _Size = Text("a size", r"[0-9]{1,15}(?:\.[0-9]{1,3})?[bkmgtBKMGT]?", 20, "512m o
 Memory = Annotated[str, _Size, _size("256m", "64t")]
 SharedMemory = Annotated[str, _Size, _size("16m", "1t")]
 Locale = Annotated[str, Text("a UTF-8 locale", r"(?:C|[a-z]{2,3}_[A-Z]{2})\.UTF-8", 12, "C.UTF-8 or en_US.UTF-8")]
+Keyboard = Annotated[
+    str,
+    Text(
+        "a keyboard layout, `layout` or `layout(variant)`",
+        r"[a-z]{2,10}(?:\([A-Za-z0-9][A-Za-z0-9_-]{0,39}\))?",
+        52,
+        "de or de(nodeadkeys)",
+    ),
+]
 Timezone = Annotated[
     str,
     Text("a time zone", r"UTC|[A-Z][A-Za-z]+(?:/[A-Za-z0-9_+-]+){1,2}", 60, "Europe/Berlin"),
@@ -181,6 +217,14 @@ Timezone = Annotated[
 ]
 Theme = Annotated[str, Text("the name of a theme", r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", 64, "jonathan")]
 Url = Annotated[str, Text("an http(s) address without a password, query or semicolon", _PLAIN_URL, 500)]
+UrlPattern = Annotated[
+    str,
+    Text(
+        "an http(s) address without a password, query or semicolon",
+        rf"{_SERVER}(?:/(?:[A-Za-z0-9._~%!$&()*+,=:@/-]|{{(?:host|timestamp|archive)}})*)?",
+        500,
+    ),
+]
 GitUrl = Annotated[
     str,
     Text(
@@ -225,8 +269,7 @@ PublicKey = Annotated[
     ),
     AfterValidator(no_escape),
 ]
-EnvironmentName = Annotated[
-    str, Text("the name of an environment variable", r"[A-Za-z_][A-Za-z0-9_]{0,127}", 128, "EDITOR")
-]
+ENV_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
+EnvironmentName = Annotated[str, Text("the name of an environment variable", ENV_NAME, 128, "EDITOR")]
 FreeText = Annotated[str, Text("text of one line", r".*", 4096)]
 AptPackages = Annotated[tuple[AptPackage, ...], BeforeValidator(as_list)]

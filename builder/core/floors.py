@@ -94,8 +94,13 @@ FLOORS: Final = (
 
 
 def find_below(engine: EngineVersion) -> Iterator[Below]:
-    """The floors that this engine is below by its numbers, in the table's order. An unknown number is below none."""
+    """The floors that this engine is below by its numbers, in the table's order. An unknown number is below none.
+
+    podman counts its versions otherwise, and shares with Docker's engine only runc.
+    """
     for floor in FLOORS:
+        if engine.kind != "docker" and floor.part != "runc":
+            continue
         version = engine.runc if floor.part == "runc" else engine.version
         if not _is_below(version, floor):
             continue

@@ -40,7 +40,7 @@ def make_plan(
     """
     steps = _make_steps(resolved, answers, rootfs, projects)
     metadata = _make_metadata(resolved)
-    recipe = {name: bytes_id(text.encode()) for name, text in templates.items() if _shapes_image(name)}
+    recipe = {name: bytes_id(text.encode()) for name, text in templates.items() if shapes_image(name)}
     plan_id = content_id({"steps": [step.id for step in steps], "metadata": metadata, "recipe": recipe})
     return Plan(
         id=plan_id,
@@ -69,30 +69,46 @@ def explain_difference(before: Mapping[str, Sequence[str]], plan: Plan) -> tuple
     """Say in words what a rebuild is for. `before` is the `steps` label of the image there: name -> [id, summary]."""
     now = {step.name: step for step in plan.steps}
     words = [f"{name} is new: {now[name].summary}" for name in now if name not in before]
-    words += [f"{name} is gone" for name in before if name not in now]
+    gone = [name for name in before if name not in now]
+    words += [f"{name} is gone" for name in gone]
     changed = {step.id: name for name, step in now.items() if name not in before or before[name][0] != step.id[:12]}
     for name, step in now.items():
         if name not in before or step.id not in changed:
             continue
         was = before[name][1]
-        why = _cause(step, [changed[parent] for parent in step.parents if parent in changed])
+        below = [changed[parent] for parent in step.parents if parent in changed]
+        why = _cause(step, below or (gone if step.kind == "configure" else []))  # which stands on all there is
         words.append(f"{name}: {was} -> {step.summary}" if was != step.summary else f"{name}: {why}")
     return tuple(words) or ("the templates of devbox, or the variables of a tool, changed",)
+
+
+def explain_labels(before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What differs between two images, by their labels `steps`: name -> [id, summary]."""
+    words = [f"{name} is new: {after[name][1]}" for name in after if name not in before]
+    words += [f"{name} is gone: {before[name][1]}" for name in before if name not in after]
+    for name in (name for name in after if name in before and list(after[name]) != list(before[name])):
+        was, now = before[name][1], after[name][1]
+        words.append(f"{name}: {was} -> {now}" if was != now else f"{name} is that of then: {now}")
+    return tuple(words)
 
 
 def _cause(step: Step, below: Sequence[str]) -> str:
     match step.kind:
         case "rootfs":
             return "files of the image changed"
+        case "apt" if not below and step.options.get("locked"):
+            return "runs again, for other versions of its packages"
         case "python" if not below:
             return "its source changed"
+        case "configure" if not below:
+            return "the user, the locale or an id is another one"
         case "configure":
             return "runs again, since what it stands on changed"
         case _:
             return f"runs again, since {', '.join(below)} changed" if below else "its recipe changed"
 
 
-def _shapes_image(template: str) -> bool:
+def shapes_image(template: str) -> bool:
     return template == "Dockerfile.j2" or template.startswith("fragments/")
 
 
@@ -123,12 +139,16 @@ def _make_steps(
         {"reference": answers.base.reference},
         identity=answers.base.identity,
     )
-    apt = _apt_steps(resolved, base)
+    apt = _apt_steps(resolved, base, answers.packages)
     artifacts = [_artifact_step(tool, base) for tool in resolved.tools if _has_artifact(tool, answers)]
     node = next((step for step in artifacts if step.name == "node"), None)
-    npm = [_npm_step(tool, base, node) for tool in resolved.tools if tool.npm]
+    npm = [_npm_step(tool, base, node, answers.closures.get(tool.name)) for tool in resolved.tools if tool.npm]
     below = next((step for step in reversed(apt) if step.options.get("shared")), None)
-    python = [_python_step(tool, below, projects[tool.name]) for tool in resolved.tools if tool.python]
+    python = [
+        _python_step(tool, below, projects[tool.name], answers.closures.get(tool.name))
+        for tool in resolved.tools
+        if tool.python
+    ]
     files = _rootfs_step(resolved, rootfs)
     built_in = _built_in_id(resolved.runtime)
     ids = "".join(f", {key} {value}" for key, value in built_in.items())
@@ -150,30 +170,45 @@ def _built_in_id(runtime: Runtime) -> Mapping[str, object]:
     return {"uid": runtime.uid, "gid": runtime.gid}
 
 
-def _apt_steps(resolved: Resolved, base: Step) -> list[Step]:
-    """One for the profile, one for each tool or package that a person adds.
+def group_packages(resolved: Resolved) -> Mapping[str, tuple[str, ...]]:
+    """The packages of Debian by the step that installs them. Each step stands on the one before it."""
+    return {
+        name: tuple(sorted({package for tool in tools for package in tool.apt}))
+        for name, tools in _group_tools(resolved).items()
+    }
 
-    Those up to the one that brings Python are shared: the stages of Python projects stand on them, too.
-    """
+
+def _group_tools(resolved: Resolved) -> Mapping[str, Sequence[ResolvedTool]]:
+    """One step for the profile, one for each tool or package that a person adds."""
+    groups: dict[str, list[ResolvedTool]] = {}
     ours = [tool for tool in resolved.tools if tool.from_profile]
-    groups = [("apt", f"images/profiles/{resolved.profile}.yaml", ours)] if any(tool.apt for tool in ours) else []
-    added = [tool for tool in resolved.tools if not tool.from_profile and tool.apt]
-    groups += [(f"apt:{tool.name.removeprefix('apt:')}", _origin(tool), [tool]) for tool in added]
-    brings = [any(tool.name == PYTHON for tool in tools) for _, _, tools in groups]
+    if any(tool.apt for tool in ours):
+        groups["apt"] = ours
+    for tool in resolved.tools:
+        if not tool.from_profile and tool.apt:
+            groups.setdefault(f"apt:{tool.name.removeprefix('apt:')}", []).append(tool)
+    return groups
+
+
+def _apt_steps(resolved: Resolved, base: Step, locked: Mapping[str, tuple[str, ...]]) -> list[Step]:
+    """Those up to the one that brings Python are shared: the stages of Python projects stand on them, too."""
+    groups, packages = _group_tools(resolved), group_packages(resolved)
+    brings = [any(tool.name == PYTHON for tool in tools) for tools in groups.values()]
     steps: list[Step] = []
-    for index, (name, origin, tools) in enumerate(groups):
+    for index, (name, tools) in enumerate(groups.items()):
         below = steps[-1] if steps else base
-        steps.append(_apt_step(name, tools, below, origin, shared=any(brings[index:])))
+        origin = f"images/profiles/{resolved.profile}.yaml" if name == "apt" else tools[0].origin
+        wanted = list(packages[name])
+        options: dict[str, object] = {"packages": wanted}
+        if any(brings[index:]):
+            options["shared"] = True
+        if resolved.base.snapshot:
+            options["snapshot"] = resolved.base.snapshot
+        if name in locked:
+            options["locked"] = content_id(locked[name])
+        summary = f"{len(wanted)} Debian packages" if len(wanted) > 3 else " ".join(wanted)
+        steps.append(_step(name, "apt", summary, origin, options, parents=[below]))
     return steps
-
-
-def _apt_step(name: str, tools: Sequence[ResolvedTool], below: Step, origin: str, *, shared: bool) -> Step:
-    packages = sorted({package for tool in tools for package in tool.apt})
-    summary = f"{len(packages)} Debian packages" if len(packages) > 3 else " ".join(packages)
-    options: dict[str, object] = {"packages": packages}
-    if shared:
-        options["shared"] = True
-    return _step(name, "apt", summary, origin, options, parents=[below])
 
 
 def _has_artifact(tool: ResolvedTool, answers: Answers) -> bool:
@@ -192,25 +227,27 @@ def _artifact_step(tool: ResolvedTool, base: Step) -> Step:
     else:
         raise RenderError(f"{tool.name} has nothing to fetch")
     return _step(
-        tool.name, "artifact", summary, _origin(tool), {"tree": f"artifacts/{tool.name}"}, identity=content_id(what)
+        tool.name, "artifact", summary, tool.origin, {"tree": f"artifacts/{tool.name}"}, identity=content_id(what)
     )
 
 
-def _npm_step(tool: ResolvedTool, base: Step, node: Step | None) -> Step:
+def _npm_step(tool: ResolvedTool, base: Step, node: Step | None, closure: Mapping[str, str] | None) -> Step:
     if tool.npm is None or node is None:
-        raise RenderError(f"{tool.name} is installed by npm, so it needs the tool node", where=_origin(tool))
+        raise RenderError(
+            f"{tool.name} is installed by npm, so it needs the tool node",
+            where=tool.origin,
+            hint="add `requires: [node]`",
+        )
     options = {
         "stage": _npm_stage(tool.name, tool.npm.prefix),
         "package": f"{tool.npm.package}@{tool.npm.version}",
-        "integrity": tool.npm.integrity or "",
         "prefix": tool.npm.prefix,
         "links": dict(tool.npm.links),
         "prune": list(tool.npm.prune),
         "node": node.options["tree"],
+        **_locked(closure),
     }
-    return _step(
-        tool.name, "npm", f"{tool.npm.package} {tool.npm.version}", _origin(tool), options, parents=[base, node]
-    )
+    return _step(tool.name, "npm", f"{tool.npm.package} {tool.npm.version}", tool.origin, options, parents=[base, node])
 
 
 def _npm_stage(name: str, prefix: str) -> str:
@@ -218,14 +255,22 @@ def _npm_stage(name: str, prefix: str) -> str:
     return f"npm.{prefix.rpartition('/')[2]}" if name.startswith("npm:") else f"npm-{plain_name(name)}"
 
 
-def _python_step(tool: ResolvedTool, below: Step | None, project: Project) -> Step:
+def _python_step(tool: ResolvedTool, below: Step | None, project: Project, closure: Mapping[str, str] | None) -> Step:
     if tool.python is None or below is None:
-        raise RenderError(f"{tool.name} is installed by pip, so it needs the tool {PYTHON}", where=_origin(tool))
+        raise RenderError(
+            f"{tool.name} is installed by pip, so it needs the tool {PYTHON}",
+            where=tool.origin,
+            hint=f"add `requires: [{PYTHON}]`",
+        )
     name = plain_name(tool.name)
-    options = {"stage": f"python-{name}", "tree": f"{TREE}/{name}", "prefix": tool.python.prefix}
-    return _step(
-        tool.name, "python", project.summary, _origin(tool), options, parents=[below], identity=project.identity
-    )
+    options: dict[str, object] = {"stage": f"python-{name}", "tree": f"{TREE}/{name}", "prefix": tool.python.prefix}
+    options |= _locked(closure)
+    return _step(tool.name, "python", project.summary, tool.origin, options, parents=[below], identity=project.identity)
+
+
+def _locked(closure: Mapping[str, str] | None) -> Mapping[str, object]:
+    """What the closure of a tool is known by. There is none where nobody asked the world."""
+    return {} if closure is None else {"locked": content_id(closure)}
 
 
 def plain_name(name: str) -> str:
@@ -247,10 +292,6 @@ def _rootfs_step(resolved: Resolved, rootfs: Mapping[str, RenderedFile]) -> Step
 def rootfs_parts(resolved: Resolved) -> list[str]:
     """The folders of images/rootfs that this workstation takes, sorted."""
     return sorted({part for tool in resolved.tools for part in tool.rootfs})
-
-
-def _origin(tool: ResolvedTool) -> str:
-    return "devbox.yaml" if ":" in tool.name else f"images/tools/{tool.name}.yaml"
 
 
 def _step(

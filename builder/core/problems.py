@@ -68,6 +68,14 @@ class Source:
             path = path[:-1]
         return self.values.get(())
 
+    def as_written(self, path: Path) -> Path:
+        """`path` without the key that a list in short form stands for: `apt[0]`, not `apt.packages[0]`."""
+        for at in range(1, len(path) - 1):
+            short = path[:at] + path[at + 1 :]
+            if path[: at + 1] not in self.values and short in self.values and isinstance(path[at + 1], int):
+                return short
+        return path
+
     def problem(self, path: Path, message: str, *, hint: str | None = None, of_key: bool = False) -> Problem:
         return self.problem_at(self.position(path, of_key=of_key), message, path=path, hint=hint)
 

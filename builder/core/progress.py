@@ -58,7 +58,7 @@ def map_steps(dockerfile: str, plan: Plan) -> Callable[[str], Step | None]:
     A step begins at its comment, `# <name>: <origin>`, and lasts until the next one. Instructions are known by stage
     and text, not by number: what BuildKit counts in "3/9" differs between its versions.
     """
-    places = dict(_places(dockerfile, {f"{step.name}: {step.origin}": step for step in plan.steps}))
+    places = {(stage, _squeeze(text)): step for stage, text, step in read_steps(dockerfile, plan)}
 
     def find(vertex: str) -> Step | None:
         found = _VERTEX.match(vertex)
@@ -69,13 +69,13 @@ def map_steps(dockerfile: str, plan: Plan) -> Callable[[str], Step | None]:
 
 def count_instructions(dockerfile: str, plan: Plan) -> Mapping[str, int]:
     """How many instructions each step has that BuildKit tells of, by its name: it is done when all of them are."""
-    steps = {f"{step.name}: {step.origin}": step for step in plan.steps}
-    told = (step for (_, text), step in _places(dockerfile, steps) if text.startswith(_TOLD))
+    told = (step for _, text, step in read_steps(dockerfile, plan) if text.startswith(_TOLD))
     return Counter(step.name for step in told if step is not None)
 
 
-def _places(dockerfile: str, steps: Mapping[str, Step]) -> Iterator[tuple[tuple[str, str], Step | None]]:
-    """((stage, text without white space), step) of every instruction."""
+def read_steps(dockerfile: str, plan: Plan) -> Iterator[tuple[str, str, Step | None]]:
+    """(stage, text, step) of every instruction."""
+    steps = {f"{step.name}: {step.origin}": step for step in plan.steps}
     step: Step | None = None
     stage, stages = "", 0
     for line in _instructions(dockerfile):
@@ -86,7 +86,7 @@ def _places(dockerfile: str, steps: Mapping[str, Step]) -> Iterator[tuple[tuple[
             named = len(words) > 3 and words[-2].upper() == "AS"
             stage, stages = (words[-1].lower() if named else f"stage-{stages}"), stages + 1
         else:
-            yield (stage, _squeeze(line)), step
+            yield stage, line, step
 
 
 def _instructions(dockerfile: str) -> Iterator[str]:

@@ -6,14 +6,17 @@ it (digests, what is reachable) stays a question for the lock phase.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from builder.core.network import OLDEST, through_mirror, through_registry
 from builder.core.problems import Problem, choose_hint, make_error, shown
 from builder.core.runtime import expand_path, resolve_runtime, switched_off
 from builder.core.selection import Selection, Selector
+from builder.core.sidecars import resolve_sidecars
 from builder.model import (
     ArchiveSource,
     Base,
@@ -52,15 +55,18 @@ def resolve_config(config: Config, catalog: Catalog, facts: HostFacts, *, base: 
     selection = selector.select()
     maker = _ToolMaker(config=config, catalog=catalog, facts=facts, base=base_file, base_name=base_name)
     tools = tuple(_make_tools(maker, selection, selector.problems))
-    runtime = resolve_runtime(config, facts, tools, selector.problems)
+    sidecars = resolve_sidecars(config, catalog.sidecars, catalog.sources, selector.problems)
+    runtime = resolve_runtime(config, facts, tools, sidecars, selector.problems)
     selector.problems.extend(_source_problems(config, catalog))
+    selector.problems.extend(_moment_problems(config, base_file))
     if selector.problems:
         raise make_error(sorted(dict.fromkeys(selector.problems), key=lambda problem: problem.place))
     substitute = base_file.substitute if config.base.substitute else None
+    make_base = functools.partial(_make_base, config)
     return Resolved(
         profile=config.profile,
-        base=_make_base(base_name, base_file, config.base.image if base is None else None),
-        substitute=_make_base(substitute, catalog.bases[substitute], None) if substitute else None,
+        base=make_base(base_name, base_file, config.base.image if base is None else None),
+        substitute=make_base(substitute, catalog.bases[substitute], None) if substitute else None,
         arch=facts.arch,
         user=config.user.name,
         locale=config.locale,
@@ -88,7 +94,14 @@ def _source_problems(config: Config, catalog: Catalog) -> Iterator[Problem]:
             yield config.source.problem(("sources", name), message, hint=choose_hint(name, archives), of_key=True)
 
 
-def _make_base(name: str, file: BaseFile, image: str | None) -> Base:
+def _moment_problems(config: Config, base: BaseFile) -> Iterator[Problem]:
+    moment, oldest = config.apt.snapshot, OLDEST.get(base.distribution, "")
+    if moment is not None and moment < oldest:
+        message = f"there are no snapshots of {base.distribution.capitalize()} from before {oldest}"
+        yield config.source.problem(("apt", "snapshot"), message, hint="choose a later moment, or another `base`")
+
+
+def _make_base(config: Config, name: str, file: BaseFile, image: str | None) -> Base:
     return Base(
         name=name,
         distribution=file.distribution,
@@ -99,6 +112,8 @@ def _make_base(name: str, file: BaseFile, image: str | None) -> Base:
         python=file.python,
         substitute=file.substitute,
         supported_until=file.supported_until,
+        source=through_registry(image or file.image, config.mirrors.images) if config.mirrors.images else "",
+        snapshot=config.apt.snapshot or "",
     )
 
 
@@ -108,7 +123,7 @@ def _make_tools(maker: _ToolMaker, selection: Selection, problems: list[Problem]
         tool = maker.make(name, version, selection, problems)
         installed.update(tool.apt)
         yield tool
-    for package in sorted(set(maker.config.apt) - installed):
+    for package in sorted(set(maker.config.apt.packages) - installed):
         summary = f"Debian package {package}"
         yield ResolvedTool(name=f"apt:{package}", summary=summary, version=None, from_profile=False, apt=(package,))
     problems.extend(_npm_clashes(maker.config))
@@ -142,19 +157,19 @@ def _npm_clashes(config: Config) -> Iterator[Problem]:
     """Packages that would share a folder: two versions of one, or names that differ in signs only."""
     taken: dict[str, str] = {}
     for index, entry in enumerate(config.npm):
-        first = taken.setdefault(_npm_prefix(entry.rpartition("@")[0]), entry)
+        first = taken.setdefault(npm_prefix(entry.rpartition("@")[0]), entry)
         if first != entry:
             message = f"{shown(entry)} and {shown(first)} would share a folder"
             yield config.source.problem(("npm", index), message, hint="keep one of them")
 
 
-def _npm_prefix(package: str) -> str:
+def npm_prefix(package: str) -> str:
     return "/opt/npm/" + re.sub(r"[^a-z0-9.-]+", "-", package).strip("-")
 
 
 def _npm_extra(entry: str) -> ResolvedTool:
     package = entry.rpartition("@")[0]
-    return _npm_tool(f"npm:{package}", entry, _npm_prefix(package))
+    return _npm_tool(f"npm:{package}", entry, npm_prefix(package))
 
 
 def _npm_tool(name: str, entry: str, prefix: str) -> ResolvedTool:
@@ -195,6 +210,7 @@ class _ToolMaker:
             summary=tool.summary,
             version=version,
             from_profile=name in selection.of_profile,
+            origin=self.catalog.tool_source(name).file,
             apt=tuple(sorted({*tool.apt, *tool.apt_by_base.get(self.base_name, ())})),
             wheel=wheel,
             archive=self._archive(name, tool, words),
@@ -226,7 +242,7 @@ class _ToolMaker:
         if archive.target:
             unpack = (UnpackRule(source="", target=_fill(archive.target, words)),)
         return ArchiveSource(
-            location=self._location(name) or _fill(archive.url, words),
+            location=self._location(name) or through_mirror(_fill(archive.url, words), self.config.mirrors.archives),
             sha256=archive.sha256,
             strip=archive.strip,
             unpack=unpack,

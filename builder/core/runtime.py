@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from builder.core.fields import size_in_bytes
-from builder.model import Exposure, Level, Mount, PortRequest, ResolvedTool, Runtime
+from builder.model import Dotfiles, Exposure, Level, Mount, PortRequest, ResolvedTool, Runtime, Sidecar
 
 if TYPE_CHECKING:
-    from builder.core.config import Config
+    from builder.core.config import Config, Desktop
     from builder.core.facts import HostFacts
     from builder.core.problems import Path, Problem
 
@@ -56,7 +56,11 @@ _SOCKETS: Final = re.compile(r"(?:.*/)?(?:docker|containerd|podman|buildkitd|cri
 
 
 def resolve_runtime(
-    config: Config, facts: HostFacts, tools: Sequence[ResolvedTool], problems: list[Problem]
+    config: Config,
+    facts: HostFacts,
+    tools: Sequence[ResolvedTool],
+    sidecars: tuple[Sidecar, ...],
+    problems: list[Problem],
 ) -> Runtime:
     """Fill in Runtime; what is wrong is added to `problems`."""
     uid, gid = _ids(config, facts)
@@ -68,7 +72,7 @@ def resolve_runtime(
         problems.append(config.source.problem(("user", "uid"), message, hint="leave `user.uid` out"))
     return Runtime(
         project=config.name,
-        hostname=config.name.replace("_", "-").strip("-"),
+        hostname=config.hostname,
         user=config.user.name,
         uid=uid,
         gid=gid,
@@ -84,7 +88,20 @@ def resolve_runtime(
         level=level,
         closed=("ssh",) if _without_sshd(config) else (),
         exposure=exposure,
+        sidecars=sidecars,
+        hooks=tuple(config.hooks.make()),
+        dotfiles=_dotfiles(config, facts),
+        env_files=tuple(expand_path(path, facts) for path in config.env_file),
+        env_files_named="env_file" in config.model_fields_set,
     )
+
+
+def _dotfiles(config: Config, facts: HostFacts) -> Dotfiles | None:
+    asked = config.dotfiles
+    if asked.git is None and asked.path is None:
+        return None
+    path = expand_path(asked.path, facts) if asked.path is not None else None
+    return Dotfiles(git=asked.git, path=path, timeout_s=asked.timeout)
 
 
 def expand_path(path: str, facts: HostFacts) -> str:
@@ -128,7 +145,16 @@ def _environment(config: Config, uid: int, gid: int, tools: Sequence[ResolvedToo
             "DEVBOX_DPI": str(desktop.dpi),
             "DEVBOX_OPENGL": "1" if desktop.opengl else "0",
         }
+        values |= _chosen_for_hands_and_eyes(desktop)
     return dict(sorted(values.items()))
+
+
+def _chosen_for_hands_and_eyes(desktop: Desktop) -> dict[str, str]:
+    """Only what was chosen: a workstation without is the same container as before there was a choice."""
+    values = {"DEVBOX_KEYBOARD": desktop.keyboard} if desktop.keyboard else {}
+    if desktop.scale != 1:  # GTK and Qt have no other way to be told before the first window
+        values |= dict.fromkeys(("DEVBOX_SCALE", "GDK_SCALE", "QT_SCALE_FACTOR"), str(desktop.scale))
+    return values
 
 
 def _exposure(
@@ -170,6 +196,7 @@ def _ports(config: Config, tools: Iterable[ResolvedTool], problems: list[Problem
         if port.container in taken:
             message = f"port {port.container} of the workstation is taken by {taken[port.container]}"
             problems.append(config.source.problem(path, message, hint="choose another one"))
+            continue  # that both ask for one port of this machine, too, is the same mistake
         taken[port.container] = port.name
         found.append((path, port))
     for path, port in found:

@@ -16,7 +16,7 @@ from builder.core.versions import satisfies, version_key
 from builder.model import Substitution
 
 if TYPE_CHECKING:
-    from builder.core.catalog import BaseFile, Catalog, ProfileFile, ToolFile
+    from builder.core.catalog import BaseFile, Catalog, ProfileFile, ToolFile, VersionChoice
     from builder.core.config import Config
 
 VNC_SLOT: Final = "vnc-server"
@@ -55,6 +55,8 @@ class Selector:
         for name in sorted(names & self._removed):
             users = sorted(user for user in names if name in self._requirements(user))
             self._complain(("tools", name), f"{name} is needed by {', '.join(users)}", "leave these out as well")
+        for name in sorted(names):
+            self._check_base(name)
         keys = {name: key for name in sorted(names) if (key := self._choose(name)) is not None}
         versions = {name: self._exact(name, keys.get(name)) for name in self._order(names)}
         self._check_needs(versions, keys)
@@ -90,6 +92,8 @@ class Selector:
             yield "python"
         if self._config.desktop.opengl:
             yield "opengl"
+        if self._config.ca_bundle.install:
+            yield "own-ca"
         if not self._config.locale.startswith("C."):
             yield "locales"
 
@@ -157,6 +161,13 @@ class Selector:
                         heapq.heappush(ready, other)
         return ordered
 
+    def _check_base(self, name: str) -> None:
+        """A tool whose packages are listed by base only cannot be had on the others."""
+        tool = self._tool(name)
+        if tool.apt_by_base and not tool.apt and self._base_name not in tool.apt_by_base:
+            hint = f"{' and '.join(sorted(tool.apt_by_base))} have it: write `base: {max(tool.apt_by_base)}`"
+            self._complain(("tools", name), f"{name} cannot be had on {self._base_name}", hint)
+
     # ------------------------------------------------------------------------------------------- versions
 
     def _choose(self, name: str) -> str | None:
@@ -192,8 +203,7 @@ class Selector:
             return self._base_version(tool.versions.from_base)
         if key is None:
             return tool.npm.version if tool.npm else _pinned(tool.wheel.requirement if tool.wheel else None)
-        choice = tool.versions.choices[key]
-        return choice.exact or _pinned(choice.wheel) or key
+        return exact_version(key, tool.versions.choices[key])
 
     def _check_needs(self, versions: Mapping[str, str | None], keys: Mapping[str, str]) -> None:
         for name, key in keys.items():
@@ -224,6 +234,11 @@ class Selector:
             if version_key(has) < version_key(versions.minimum):
                 reason = f"{base_title(self._base_name)} has no newer"
                 yield Substitution(what=name, wanted=f">={versions.minimum}", got=has, reason=reason)
+
+
+def exact_version(key: str, choice: VersionChoice) -> str:
+    """20 -> 20.18.0, where the catalogue says so."""
+    return choice.exact or _pinned(choice.wheel) or key
 
 
 def _pinned(requirement: str | None) -> str | None:

@@ -6,21 +6,22 @@ Owns names, labels and the static part (compose/workstation.yaml). Must not know
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from builder.core.canonical import canonical_json, content_id
+from builder.core.canonical import canonical_json
 from builder.core.labels import (
+    LABEL_ENVIRONMENT,
     LABEL_EXPOSED,
     LABEL_PLAN,
     LABEL_REQUESTED_BASE,
-    LABEL_SPEC,
     LABEL_SUBSTITUTIONS,
     LABEL_WORKSPACE,
 )
-from builder.model import HealthSpec, Level, Plan, PublishedPort, Runtime, ServiceSpec, VolumeSpec
+from builder.core.stamp import stamp
+from builder.model import EMPTY, HealthSpec, Level, Plan, PublishedPort, Runtime, ServiceSpec, VolumeSpec
 
 
 class HealthFile(BaseModel):
@@ -65,14 +66,24 @@ class Site:
     workspace: str
     secrets_dir: str
     ports: Mapping[str, int]  # name -> host port
+    environment: str = ""  # token of the variables that are handed in; "" where there are none
     authority: str | None = None  # certificate of the authority that signs for exposed workstations
+    volumes: Mapping[str, str] = field(
+        default_factory=dict
+    )  # key -> name, where a restored one took the place of the usual one
+
+
+def parse_service(static: str) -> ServiceFile:
+    """Of the text of compose/workstation.yaml."""
+    return ServiceFile.model_validate(yaml.safe_load(static))
 
 
 def make_service(plan: Plan, runtime: Runtime, site: Site, static: str) -> ServiceSpec:
     """Combine the plan, what the config decides at run time, and `static`, the text of compose/workstation.yaml."""
-    fixed = ServiceFile.model_validate(yaml.safe_load(static))
+    fixed = parse_service(static)
     level = fixed.levels[runtime.level]
     owner = f",uid={runtime.uid},gid={runtime.gid}" if level.as_user else ""
+    names = name_volumes(static, runtime.project, site.volumes)
     spec = ServiceSpec(
         project=runtime.project,
         service=fixed.service,
@@ -82,7 +93,7 @@ def make_service(plan: Plan, runtime: Runtime, site: Site, static: str) -> Servi
         labels={},
         ports=_publish(runtime, site),
         volumes=tuple(
-            VolumeSpec(key=key, name=f"{runtime.project}_{key}", target=target.format(user=runtime.user))
+            VolumeSpec(key=key, name=names[key], target=target.format(user=runtime.user))
             for key, target in sorted(fixed.volumes.items())
         ),
         mounts=runtime.mounts,
@@ -102,21 +113,23 @@ def make_service(plan: Plan, runtime: Runtime, site: Site, static: str) -> Servi
         health=HealthSpec(**fixed.health.model_dump()),
         user=f"{runtime.uid}:{runtime.gid}" if level.as_user else None,
     )
-    return replace(spec, labels={**_labels(spec, plan, site), **_exposed_label(runtime, site)})
+    return stamp(replace(spec, labels={**_labels(plan, site), **_exposed_label(runtime, site)}))
 
 
-def _labels(spec: ServiceSpec, plan: Plan, site: Site) -> Mapping[str, str]:
-    """Labels by which we, and people, find a workstation again. The id of the spec says when to make it anew."""
-    # Without the reasons of a substitution: another wording of why must not make the container anew.
-    instead = [[item.what, item.wanted, item.got] for item in plan.substitutions]
+def name_volumes(static: str, project: str, chosen: Mapping[str, str] = EMPTY) -> Mapping[str, str]:
+    """Key -> name of each volume of a workstation: Compose's own name, or the `chosen` one."""
+    fixed = parse_service(static)
+    return {key: chosen.get(key, f"{project}_{key}") for key in sorted(fixed.volumes)}
+
+
+def _labels(plan: Plan, site: Site) -> Mapping[str, str]:
+    """Labels by which we, and people, find a workstation again."""
     return {
         LABEL_PLAN: plan.id,
         LABEL_REQUESTED_BASE: plan.requested_base,
-        LABEL_SPEC: content_id(
-            {"spec": spec, "plan": plan.id, "requested_base": plan.requested_base, "instead": instead}
-        ),
         LABEL_SUBSTITUTIONS: canonical_json(plan.substitutions),
         LABEL_WORKSPACE: site.workspace,
+        **({LABEL_ENVIRONMENT: site.environment} if site.environment else {}),
     }
 
 

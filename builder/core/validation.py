@@ -188,10 +188,10 @@ def check(model: type[Model], source: Source) -> tuple[Model | None, list[Proble
 
 def _problems(error: PydanticError, model: type[BaseModel], source: Source) -> Iterator[Problem]:
     found = error.errors(include_url=False)
-    placed = ((source.position(_path(item)), item) for item in found)
+    placed = ((source.position(source.as_written(_path(item))), item) for item in found)
     ordered = sorted(placed, key=lambda pair: (pair[0].line, pair[0].column) if pair[0] else (0, 0))
     for _, item in ordered:
-        path = _path(item)
+        path = source.as_written(_path(item))
         message, hint, of_key = _in_words(item, path, model)
         yield source.problem(path, message, hint=hint, of_key=of_key)
 

@@ -23,7 +23,8 @@ def make_cases(_: Resolved, substitutions: tuple[Substitution, ...]) -> Iterator
 
 def _case(item: Substitution) -> Case:
     def run(subject: Subject) -> None:
-        raise Finding(item.wanted, f"{item.got} ({item.reason})", "devbox doctor says which sources cannot be reached")
+        got = f"{item.got} ({item.reason})" if item.reason else item.got
+        raise Finding(item.wanted, got, "devbox doctor says which sources cannot be reached")
 
     return Case(id=f"degraded.{item.what}", title=f"{item.what} is what was asked for", check=run)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from builder.suite import hands_on
+from builder.suite import browser, hands_on
 from builder.suite.cases import Case, Lane, case
 from builder.suite.results import CheckFailure
 from builder.suite.subject import exec_hint
@@ -41,6 +41,10 @@ def make_cases(resolved: Resolved) -> Iterator[Case]:
         yield from (_phase_case(phase) for phase in PHASES)
         yield first_frame
         yield from hands_on.CASES
+        if any(tool.name == "browser" for tool in resolved.tools):
+            yield from browser.CASES
+        if "DEVBOX_KEYBOARD" in resolved.runtime.environment:
+            yield keyboard
 
 
 def _phase_case(phase: str) -> Case:
@@ -68,6 +72,17 @@ def first_frame(subject: Subject) -> str:
         told = f"{painted:.3%} of it"
         raise CheckFailure("more than a cursor on the screen", told, "devbox screenshot picture.png")
     return f"{picture.width}x{picture.height}, {colours if colours < 4096 else 'thousands of'} colours"
+
+
+@case("desktop.keyboard", "the keyboard layout is the one that was asked for")
+def keyboard(subject: Subject) -> str:
+    wanted = subject.resolved.runtime.environment.get("DEVBOX_KEYBOARD", "us")
+    lines = subject.output("setxkbmap", "-query").splitlines()
+    told = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    variant = f"({told['variant']})" if told.get("variant") else ""
+    if (found := told.get("layout", "none") + variant) != wanted:
+        raise CheckFailure(wanted, found, exec_hint("setxkbmap", "-query"))
+    return wanted
 
 
 def _share_painted(picture: Picture) -> float:

@@ -167,7 +167,7 @@ def claude(subject: Subject) -> None:
     done = subject.run(*argv)
     if done.code != 0:
         said = done.stdout.decode(errors="replace").strip()
-        # A home that is older than the image, or whose owner took them out, is not changed: it is theirs.
+        # Where its owner took them out or changed them, the home is left as it is: it is theirs.
         kind = CheckFailure if subject.fresh else Finding
         raise kind("both to be in ~/.claude", said or f"exit code {done.code}", exec_hint(*argv[:3]))
 

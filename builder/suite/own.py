@@ -64,8 +64,10 @@ def run_pytest(subject: Subject, folder: Path) -> tuple[int, bytes | None, str]:
         file = Path(scratch) / "own.xml"
         options = ["-p", "no:cacheprovider", "-p", "no:pytest11.testinfra", "-p", "builder.suite.pytest_plugin", "-q"]
         argv = [sys.executable, "-m", "pytest", *options, "--rootdir", str(folder), f"--junitxml={file}", str(folder)]
+        host = subject.engine.host
         environment = {
             **os.environ,
+            **({"DOCKER_HOST": host.url} if host.remote else {}),
             CONTAINER: subject.container.name,
             USER: subject.user,
             "PYTHONDONTWRITEBYTECODE": "1",

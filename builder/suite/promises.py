@@ -34,6 +34,9 @@ def make_cases(resolved: Resolved) -> Iterator[Case]:
 @case("promises.current", "the workstation is what devbox.yaml says now")
 def current(subject: Subject) -> None:
     found = _plan_of(subject)
+    if subject.held:
+        there = f"plan {found[:12]}, which `devbox rollback` went back to"
+        raise Finding(f"plan {subject.held[:12]}, as devbox.yaml says", there, "devbox up --update")
     if found != subject.plan:
         raise Finding(f"plan {subject.plan[:12]}", f"plan {found[:12]}", "devbox up")
 

@@ -91,7 +91,10 @@ def render_html(report: Report, picture: bytes | None, packages: Sequence[tuple[
 
 def _facts(report: Report) -> str:
     rows = {"image": report.image, "profile": report.profile, "base": report.base, "asked for": report.requested_base}
-    rows |= {f"instead of {item.wanted}": f"{item.got}: {item.reason}" for item in report.substitutions}
+    rows |= {
+        f"instead of {item.wanted}": f"{item.got}: {item.reason}" if item.reason else item.got
+        for item in report.substitutions
+    }
     cells = (f"<tr><th>{escape(key)}<td>{escape(value)}" for key, value in rows.items() if value)
     return f"<table>{''.join(cells)}</table>"
 

@@ -45,14 +45,14 @@ class Finding(CheckFailure):
 class Result:
     """One check, done."""
 
-    id: str
-    group: str
-    title: str
-    verdict: Verdict
-    seconds: float
-    expected: str = ""
-    found: str = ""
-    look: str = ""
+    id: str  # `doors.vnc-wrong-password`; stable
+    group: str  # `doors`
+    title: str  # what is checked, in words
+    verdict: Verdict  # how it ended
+    seconds: float  # that it took, among others
+    expected: str = ""  # of a failure or a warning
+    found: str = ""  # likewise
+    look: str = ""  # a command or place that shows it
     note: str = ""  # why it was skipped, or a figure worth showing
 
 
@@ -61,15 +61,15 @@ class Report:
     """A whole run. `phases` is the last start of the subject, `starts` those of the throw-away ones that were timed."""
 
     subject: str  # name of the container
-    image: str
-    profile: str
-    base: str
-    requested_base: str
+    image: str  # its tag
+    profile: str  # of the image
+    base: str  # that is used
+    requested_base: str  # that was asked for
     substitutions: tuple[Substitution, ...]
     results: tuple[Result, ...]
-    seconds: float
-    phases: Mapping[str, float] = field(default_factory=dict)
-    starts: tuple[Mapping[str, float], ...] = ()
+    seconds: float  # of the whole run
+    phases: Mapping[str, float] = field(default_factory=dict)  # phase -> seconds after the start
+    starts: tuple[Mapping[str, float], ...] = ()  # the same of each timed start
 
     def count(self, verdict: Verdict) -> int:
         return sum(result.verdict is verdict for result in self.results)

@@ -31,6 +31,7 @@ class Wanted:
     plan: Plan
     resolved: Resolved
     static: str  # compose/workstation.yaml
+    held: str = ""  # `devbox rollback` went back from this plan, which devbox.yaml makes, and `up` stays there
     own: tuple[tuple[str, Check], ...] = ()
     framework: tuple[tuple[str, Check], ...] = ()
     tests: Path | None = None  # a folder of testinfra files
@@ -45,7 +46,7 @@ def open_running(
     """The workstation that runs. Its throw-aways, if a check wants any, come from the image that it runs from."""
     recipe = _recipe(engine, wanted, container.image_id)
     with ExitStack() as stack:
-        yield replace(_subject(recipe, wanted, container, keys, stack), rendered=rendered)
+        yield replace(_subject(recipe, wanted, container, keys, stack), rendered=rendered, held=wanted.held)
 
 
 @contextmanager

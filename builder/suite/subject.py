@@ -56,9 +56,10 @@ class Subject:
     resolved: Resolved
     keys: Keys
     substitutions: tuple[Substitution, ...]
-    plan: str  # id of the plan that devbox.yaml makes now
+    plan: str  # id of the plan that it should be of
     rendered: Path | None = None  # .workstation, to look for secrets in
     fresh: bool = False  # a throw-away: nobody works in it
+    held: str = ""  # it is what `devbox rollback` went back to, and this the plan that devbox.yaml makes now
     own: tuple[tuple[str, Check], ...] = ()  # declared in devbox.yaml, by name
     framework: tuple[tuple[str, Check], ...] = ()  # declared there with the framework
     tests: Path | None = None  # a folder of testinfra files

@@ -7,7 +7,7 @@ with open_image(engine, wanted, "devbox/workstation:...") as subject:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from builder.adapters.clock import monotonic
 from builder.core.labels import LABEL_PREFIX, LABEL_REQUESTED_BASE
@@ -21,6 +21,11 @@ from builder.suite.timing import STARTS
 if TYPE_CHECKING:
     from builder.suite.runner import Report as Tell
     from builder.suite.subject import Subject
+
+HELD: Final = (
+    "`devbox rollback` went back from what devbox.yaml says, and the checks hold it to that; "
+    "a change of devbox.yaml, or `devbox up --update`, goes on from there"
+)
 
 
 def verify(
@@ -56,13 +61,19 @@ def make_report(subject: Subject, results: tuple[Result, ...], seconds: float) -
     )
 
 
-def refuse_failures(report: Report) -> None:
-    """Raise VerifyError, with what was expected, what was found and how to look, when a check failed."""
+def refuse_failures(report: Report, *, held: bool = False) -> None:
+    """Raise VerifyError, with what was expected, what was found and how to look, when a check failed. `held` is a
+    workstation that was gone back to, where the checks are those of what devbox.yaml says now."""
     if not report.failures:
         return
     lines = [line for item in report.failures for line in _explain(item)]
     total = len(report.results) - report.count(Verdict.SKIPPED)
-    raise VerifyError(f"{len(report.failures)} of {total} checks failed", where=report.subject, detail="\n".join(lines))
+    raise VerifyError(
+        f"{len(report.failures)} of {total} checks failed",
+        where=report.subject,
+        detail="\n".join(lines),
+        hint=HELD if held else "`devbox logs` shows what its services said; `devbox up --recreate` starts it afresh",
+    )
 
 
 def _explain(item: Result) -> Iterator[str]:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from builder.errors import ConfigError, HostError, NotReadyError
 from builder.tasks.lifecycle import find_running, find_workstation
+from builder.tasks.owner import follow
+from builder.tasks.ready import wait_ready
+from builder.tasks.sidecars import find_beside
 from builder.tasks.status import DOORS, make_endpoints
-from builder.tasks.up import restart_web, wait_ready
+from builder.tasks.up import restart_web
 
 if TYPE_CHECKING:
     from builder.model import Keys, Secret
@@ -26,10 +29,13 @@ def run_inside(
 ) -> int:
     """Run `argv` (a login shell when empty) on this terminal as `user`; its exit code.
 
-    The engine sets none of the variables that a login would; they are those of the image's `as-user`.
+    The engine sets none of the variables that a login would; they are those of the image's `as-user`. Nor does it know
+    those that are handed in.
     """
     container = find_running(context, project)
-    login = {"HOME": f"/home/{user}", "USER": user, "LOGNAME": user, "SHELL": LOGIN_SHELL[0]}
+    handed = context.handed.environment(project, context.workspace.root)
+    given = {name: value.reveal() for name, value in handed.items()}
+    login = {**given, "HOME": f"/home/{user}", "USER": user, "LOGNAME": user, "SHELL": LOGIN_SHELL[0]}
     return context.engine().attach(
         container.id, list(argv) or LOGIN_SHELL, user=user, workdir=workdir, environment={**login, **environment}
     )
@@ -38,13 +44,18 @@ def run_inside(
 def read_logs(
     context: Context, project: str, *, service: str | None, follow: bool, tail: int | None
 ) -> Iterator[bytes]:
-    """What the workstation wrote; of one service, from its own file. Raises ConfigError for an unknown service."""
+    """What the workstation wrote; of one service, from its own file; of a sidecar, what that wrote. Raises ConfigError
+    for an unknown service."""
     if service is None:
         container = find_workstation(context, project)
         yield from context.engine().logs(container.id, follow=follow, tail=tail)
         return
+    beside = find_beside(context, project)
+    if service in beside:
+        yield from context.engine().logs(beside[service].id, follow=follow, tail=tail)
+        return
     container = find_running(context, project)
-    services = _services(context, container)
+    services = [*_services(context, container), *beside]
     if service not in services:
         raise ConfigError(f"there is no service {service!r}", hint=f"the services are {', '.join(services)}")
     command = ["tail", *(["-F"] if follow else []), "-n", str(tail if tail is not None else "+1")]
@@ -88,9 +99,11 @@ def find_password(keys: Keys, door: str) -> Secret:
 def renew_password(context: Context, project: str) -> Secret:
     """Make a new VNC password. A running desktop takes it over at once: init's own helper reads the file again."""
     with context.workspace.lock("password"):
+        follow(context, project)
         secret = context.keys.rotate_password(project, context.workspace.root)
         container = context.engine().find_container(project)
         if container is not None and container.state == "running":
+            context.engine().give_secrets(project, context.keys.secrets(project, context.workspace.root))
             result = context.engine().run(container.id, [TAKE_PASSWORD])
             if result.code != 0:
                 raise NotReadyError(
@@ -104,6 +117,7 @@ def renew_password(context: Context, project: str) -> Secret:
 def renew_web_password(context: Context, project: str) -> Secret:
     """Make a new web password. The web door starts anew for it, and with that every session there ends."""
     with context.workspace.lock("password"):
+        follow(context, project)
         secret = context.keys.rotate_web_password(project, context.workspace.root)
         container = context.engine().find_container(project)
         if container is not None and container.state == "running":
@@ -130,11 +144,17 @@ def ssh_command(
     ]
 
 
-def render_ssh_config(keys: Keys, project: str, user: str, place: tuple[str, int]) -> str:
-    """A section for ~/.ssh/config, with which any program that speaks SSH finds the workstation by its name."""
+def render_ssh_config(
+    keys: Keys, project: str, user: str, place: tuple[str, int], *, opener: Sequence[str] = ()
+) -> str:
+    """A section for ~/.ssh/config, with which any program that speaks SSH finds the workstation by its name. `opener`
+    is a command that OpenSSH runs before: it opens the tunnel to another machine where none runs."""
     settings = {"HostName": place[0], "Port": str(place[1]), "User": user}
     settings |= {"IdentityFile": _ssh_word(keys.identity)} if keys.identity else {}
     lines = [f"    {name} {value}" for name, value in {**settings, **_ssh_settings(keys)}.items()]
+    opens = shlex.join(opener).replace("%", "%%")
+    if opens and opens.isprintable() and not set(opens) & set('"\\'):  # what a line of ssh_config cannot hold
+        lines.append(f'Match originalhost {project} exec "{opens}"')
     return "\n".join([f"Host {project}", *lines])
 
 
@@ -144,6 +164,7 @@ def _ssh_settings(keys: Keys) -> dict[str, str]:
         "UserKnownHostsFile": _ssh_word(keys.known_hosts),
         "GlobalKnownHostsFile": "none",
         "StrictHostKeyChecking": "yes",
+        "ProxyCommand": "none",  # and no ProxyJump either, whatever `Host *` says: the port is on this machine
     }
     return {**pinned, "UpdateHostKeys": "no", **({"IdentitiesOnly": "yes"} if keys.identity else {})}
 

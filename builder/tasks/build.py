@@ -1,6 +1,6 @@
 """Build the image of a plan: the base and what the host fetches side by side, then BuildKit.
 
-Owns the reporting of a build by step. What is built was decided by `core.plan`.
+What is built was decided by `core.plan`; how it is told, by `narrate`.
 """
 
 from __future__ import annotations
@@ -8,51 +8,99 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder.core.labels import LABEL_PREFIX
+from builder.core.labels import LABEL_PLAN, LABEL_PREFIX
 from builder.core.plan import explain_difference, plain_name
-from builder.core.progress import AptProgress, count_instructions, map_steps
+from builder.core.progress import count_instructions, map_steps
 from builder.core.projects import TREE
 from builder.errors import BuildError
-from builder.model import BuildEvent, LogLine, Note, Plan, ResolvedTool, Step, StepProgress, TaskEnded, TaskStarted
-from builder.tasks.base import ensure_base
-from builder.tasks.prepare import Prepared, download_progress
+from builder.model import BuildEvent, Note, Plan, ResolvedTool, StepProgress, TaskEnded, TaskStarted
+from builder.tasks.base import download_progress, ensure_base
+from builder.tasks.narrate import BuildNarrator
+from builder.tasks.offline import lay_out_kept
+from builder.tasks.owner import find_our_image
+from builder.tasks.packages import teller
+from builder.tasks.registry import take_shared
+from builder.tasks.send import builder_of, send_image
 
 if TYPE_CHECKING:
     from builder.tasks.interfaces import Context
+    from builder.tasks.layout import Prepared
     from builder.views import ImageView
 
 
-def build_image(context: Context, prepared: Prepared, *, previous: ImageView | None = None) -> bool:
-    """Make sure that the plan's image is on the engine. True when it had to be built.
+class Way(Enum):
+    """How an image came to be on the engine."""
 
-    `previous` is the image that the workstation ran so far: what differs from it is said in words.
+    HERE = "is there already: nothing to do"
+    PULLED = "pulled"
+    BUILT = "built"
+    SENT = "built here, and sent"
+
+
+def build_image(
+    context: Context,
+    prepared: Prepared,
+    *,
+    previous: ImageView | None = None,
+    ahead: Callable[[], None] = lambda: None,
+    tag: str = "",
+    fresh: bool = False,
+) -> Way:
+    """Make sure that the plan's image is on the engine: it is there, or in the team's registry, or is built, where the
+    context has a `builder` by that.
+
+    `previous` is the image that the workstation ran so far: what differs from it is said in words. `ahead` is called
+    before a build. Another `tag` than the plan's, and whatever is `fresh`, is built in any case; `fresh` repeats every
+    step.
     """
     plan = prepared.plan
-    if context.engine().find_image(plan.image):
-        return False
+    tag = tag or plan.image
+    here = builder_of(context)
+    if tag == plan.image and not fresh:
+        if find_our_image(context, tag, LABEL_PLAN, plan.id):
+            return Way.HERE
+        if take_shared(context, prepared):
+            return Way.PULLED
+    if here is not context:
+        build_image(here, prepared, previous=previous, ahead=ahead, tag=tag, fresh=fresh)
+        send_image(context, here.engine(), tag)
+        return Way.SENT
+    ahead()
     if previous is not None:
         _say_why(context, plan, previous)
-    folders = _gather(context, prepared)
+    context.workspace.intend("gathering what the image is made of")
+    if prepared.offline and prepared.lock is not None:
+        lay_out_kept(context, prepared, prepared.lock)
+        secrets = context.sources.offline_secrets(plan.id)
+    else:
+        secrets = context.sources.host_secrets(prepared.resolved.base, teller(context))
+    folders = gather(context, prepared)
+    context.workspace.intend(f"building {tag}")
     started = context.clock.now()
-    context.report(TaskStarted(name="build", text=f"build {plan.image}"))
+    context.report(TaskStarted(name="build", text=f"build {tag}"))
     dockerfile = prepared.image_tree["Dockerfile"].data.decode()
     narrator = BuildNarrator(
         context=context, steps=map_steps(dockerfile, plan), sizes=count_instructions(dockerfile, plan)
     )
-    tree = {**prepared.image_tree, **{f"host/{name}": file for name, file in context.sources.host_files().items()}}
+    on_event: Callable[[BuildEvent], None] = narrator
+    if prepared.head is not None:
+        prepared.head.begin(prepared, secrets)
+        on_event = prepared.head.join(narrator)
     try:
-        context.engine().build(tree, folders, plan.image, narrator, secrets=context.sources.host_secrets())
+        context.engine().build(prepared.image_tree, folders, tag, on_event, secrets=secrets, fresh=fresh)
     except BuildError as error:
+        if prepared.head is not None:
+            prepared.head.hear_out(error.where)
         context.report(
             TaskEnded(name="build", text="the build failed", seconds=context.clock.now() - started, failed=True)
         )
         raise narrator.explain(error) from error
-    context.report(TaskEnded(name="build", text=f"{plan.image} built", seconds=context.clock.now() - started))
-    return True
+    context.report(TaskEnded(name="build", text=f"{tag} built", seconds=context.clock.now() - started))
+    return Way.BUILT
 
 
 def _say_why(context: Context, plan: Plan, previous: ImageView) -> None:
@@ -64,7 +112,7 @@ def _say_why(context: Context, plan: Plan, previous: ImageView) -> None:
         context.report(Note(text=words))
 
 
-def _gather(context: Context, prepared: Prepared) -> Mapping[str, Path]:
+def gather(context: Context, prepared: Prepared) -> Mapping[str, Path]:
     """Get the base onto the engine while the host fetches its part; both mostly wait for the network."""
     tools = [tool for tool in prepared.resolved.tools if _is_fetched(tool, prepared)]
     base = prepared.resolved.base
@@ -98,61 +146,3 @@ def _fetch(context: Context, tool: ResolvedTool, arch: str) -> Path:
     if seconds > 0.2:  # taken from the cache otherwise: not worth a line
         context.report(StepProgress(name=tool.name, text="fetched and checked", state="done", seconds=seconds))
     return tree
-
-
-@dataclass(slots=True)
-class BuildNarrator:
-    """Turns what the builder says of its instructions into progress of our steps."""
-
-    context: Context
-    steps: Callable[[str], Step | None]  # vertex name -> step
-    sizes: Mapping[str, int]  # step -> number of its instructions
-    packages: dict[str, AptProgress] = field(default_factory=dict)
-    ended: dict[str, list[BuildEvent]] = field(default_factory=dict)
-
-    def __call__(self, event: BuildEvent) -> None:
-        step = self.steps(event.vertex)
-        if step is None:
-            return
-        if event.log:
-            self._log(step, event)
-        else:
-            self._state(step, event)
-
-    def _log(self, step: Step, event: BuildEvent) -> None:
-        self.context.report(LogLine(name=step.name, text=event.log))
-        if step.kind != "apt":
-            return
-        progress = self.packages.setdefault(step.name, AptProgress())
-        if progress.read(event.log):
-            self._report(step, "running", done=progress.done, total=progress.total)
-
-    def _state(self, step: Step, event: BuildEvent) -> None:
-        """A step of several instructions is told as one: it runs from its first to its last."""
-        if event.state not in ("done", "cached"):
-            self._report(step, event.state, seconds=event.seconds)
-            return
-        ended = self.ended.setdefault(step.name, [])
-        ended.append(event)
-        if len(ended) == self.sizes.get(step.name, 1):
-            state = "cached" if all(item.state == "cached" for item in ended) else "done"
-            self._report(step, state, seconds=sum(item.seconds for item in ended))
-
-    def _report(self, step: Step, state: str, *, seconds: float = 0.0, done: int = 0, total: int = 0) -> None:
-        self.context.report(
-            StepProgress(
-                name=step.name, text=step.summary, state=state, seconds=seconds, done=done, total=total, unit="packages"
-            )
-        )
-
-    def explain(self, error: BuildError) -> BuildError:
-        """The same failure, told by the catalogue file that the step comes from."""
-        step = self.steps(error.where or "")
-        if step is None:
-            return error
-        return BuildError(
-            f"the step `{step.name}` failed: {error.message}",
-            where=step.origin,
-            detail=error.detail,
-            hint=error.hint or f"the step is {step.summary}; change it there, or take the tool out of devbox.yaml",
-        )

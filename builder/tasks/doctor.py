@@ -11,13 +11,14 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 from builder.core.floors import Below, find_below
-from builder.errors import DevboxError, EngineError
+from builder.errors import DevboxError, EngineError, HostError
 from builder.tasks.prepare import Request, read_request
 
 if TYPE_CHECKING:
     from builder.tasks.interfaces import Context
 
 MARKS: Final = {"ok": "✓", "warning": "!", "error": "✗"}
+NAMES: Final = {"docker": "Docker Engine", "podman": "podman"}
 SOON: Final = timedelta(days=270)
 NEEDED_GB: Final = 5.0  # base, layers, build cache and room to work
 
@@ -25,9 +26,9 @@ NEEDED_GB: Final = 5.0  # base, layers, build cache and room to work
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     level: str  # ok | warning | error
-    topic: str
-    text: str
-    hint: str | None = None
+    topic: str  # what was looked at
+    text: str  # what was found
+    hint: str | None = None  # what to do
 
     @property
     def mark(self) -> str:
@@ -65,12 +66,19 @@ def examine(context: Context, look: Callable[[], HostLook]) -> list[Finding]:
 def _engine(context: Context) -> Iterator[Finding]:
     try:
         version = context.engine().version()
-    except EngineError as error:
+    except (EngineError, HostError) as error:
         yield Finding(level="error", topic="engine", text=error.message, hint=error.hint)
         return
     about = f"{version.version} (API {version.api}, {version.storage}, runc {version.runc or 'unknown'})"
-    yield Finding(level="ok", topic="engine", text=f"{about} at {version.host}")
-    if not version.buildkit:
+    yield Finding(level="ok", topic="engine", text=f"{NAMES[version.kind]} {about} at {version.host}")
+    if version.kind == "podman":
+        yield Finding(
+            level="warning",
+            topic="engine",
+            text="podman answers like Docker Engine with some differences; it builds with buildah, one step at a time",
+            hint="docs/engines.md tells what was tried with which version",
+        )
+    elif not version.buildkit:
         yield Finding(
             level="error",
             topic="buildkit",

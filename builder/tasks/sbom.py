@@ -11,8 +11,9 @@ from builder.core.contents import find_wanted
 from builder.core.labels import LABEL_PLAN, LABEL_REQUESTED_BASE, LABEL_SUBSTITUTIONS
 from builder.errors import EngineError
 from builder.model import EMPTY, Note, TaskEnded, TaskStarted
+from builder.tasks.layout import lay_out, read_request
+from builder.tasks.lock import find_known, look_stale
 from builder.tasks.owner import refuse_other_folder
-from builder.tasks.prepare import prepare
 
 if TYPE_CHECKING:
     from builder.tasks.interfaces import Context
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 def read_bill(context: Context, project: str, reference: str | None) -> Bill:
     """The bill of this folder's image, or of the one that `reference` names. Raises EngineError when there is none."""
     if reference is None:
-        image, reference, asked = _find_ours(context, project)
+        image, reference, asked = find_ours(context, project)
     else:
-        image = _find_image(context, reference)
+        image = find_image(context, reference)
         asked = _what_was_asked(context, project, image)
     started = context.clock.now()
     context.report(TaskStarted(name="sbom", text=f"read what is in {reference}"))
@@ -36,14 +37,16 @@ def read_bill(context: Context, project: str, reference: str | None) -> Bill:
     return bill
 
 
-def _find_ours(context: Context, project: str) -> tuple[ImageView, str, Mapping[str, str]]:
+def find_ours(context: Context, project: str) -> tuple[ImageView, str, Mapping[str, str]]:
     """The image that the workstation runs; before there is one, what `build` made for this folder."""
     container = context.engine().find_container(project)
     if container is not None:
-        refuse_other_folder(context, container)
-        return _find_image(context, container.image_id), container.image, container.labels
-    # Without answers nothing was built here, and to plan would mean to ask the network.
-    plan = prepare(context).plan if context.workspace.load_state().answers else None
+        refuse_other_folder(context, project, container)
+        return find_image(context, container.image_id), container.image, container.labels
+    # Without a lock nothing was built here, and to plan would mean to ask the network.
+    request = read_request(context)
+    known = find_known(context, request)
+    plan = lay_out(context, request, known).plan if known and not look_stale(context, request, known) else None
     image = context.engine().find_image(plan.image) if plan else None
     if plan is None or image is None:
         raise EngineError(
@@ -53,7 +56,7 @@ def _find_ours(context: Context, project: str) -> tuple[ImageView, str, Mapping[
     return image, plan.image, asked
 
 
-def _find_image(context: Context, reference: str) -> ImageView:
+def find_image(context: Context, reference: str) -> ImageView:
     image = context.engine().find_image(reference)
     if image is None:
         raise EngineError(f"the engine has no image {reference}", hint="`devbox build` makes the one of this folder")

@@ -6,19 +6,21 @@ Read by `shortcut`: what it imports at its top must cost next to nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from builder.core.labels import LABEL_EXPOSED, LABEL_PREFIX, LABEL_WORKSPACE
-from builder.tasks.owner import refuse_other_folder
+from builder.core.labels import LABEL_EXPOSED, LABEL_PREFIX, LABEL_SERVICE, LABEL_WORKSPACE, WORKSTATION
+from builder.errors import EngineError
 
 if TYPE_CHECKING:
     from builder.tasks.interfaces import Context
     from builder.views import ContainerView
 
 READY_FILE: Final = "/run/devbox/ready.json"
+PROBE: Final = "/usr/lib/devbox/probe"
+WELL: Final = ("healthy", "none")
 EMPTY_PHASES: Final[Mapping[str, float]] = MappingProxyType({})
 # Ports inside the workstation, by the name of the door; a published port of another number is a dev server.
 DOORS: Final[Mapping[int, str]] = {5901: "vnc", 6080: "web", 2222: "ssh"}
@@ -32,33 +34,85 @@ EXPOSED_WAYS: Final = {"web": "devbox open, devbox password web"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """A sidecar."""
+
+    name: str  # by which the workstation reaches it
+    state: str  # absent | created | running | exited | ...
+    health: str  # healthy | unhealthy | starting | none
+    image: str  # that it runs from
+    endpoint: str  # its address on this machine; "" where it is not published
+    substitutions: tuple[Mapping[str, str], ...]  # of its image, where one stands in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """One workstation. `endpoints` maps vnc, web, ssh, dev to an address; `ready` phases to seconds after the start."""
 
-    name: str
+    name: str  # of the workstation
     state: str  # absent | created | running | exited | ...
-    health: str
-    image: str
-    base: str
-    requested_base: str
-    substitutions: tuple[Mapping[str, str], ...]
-    endpoints: Mapping[str, str]
-    ready: Mapping[str, float]
-    workspace: str
+    health: str  # starting | healthy | unhealthy | none
+    image: str  # its tag
+    base: str  # the base that is used
+    requested_base: str  # the base that was asked for
+    substitutions: tuple[Mapping[str, str], ...]  # what stands in for what: what, wanted, got, reason
+    endpoints: Mapping[str, str]  # vnc, web, ssh, dev, dev-<port> -> address of this machine
+    ready: Mapping[str, float]  # phase -> seconds after the start; empty in `list`, and while it does not run
+    workspace: str  # the folder it belongs to
+    unfinished: str = ""  # what a killed `devbox` left to the next one
     trust: str = ""  # certificate of the authority that browsers have to trust, where the web desktop is exposed
+    red: Mapping[str, str] = field(default_factory=dict)  # phase -> which service it wants, and why it is not there
+    sidecars: tuple[Beside, ...] = ()  # what runs beside
 
 
-def read_status(context: Context, project: str) -> Status:
-    """The workstation of this folder; `state` is "absent" when there is none."""
-    container = context.engine().find_container(project)
+def read_status(context: Context, project: str, *, proved: Mapping[str, float] | None = None) -> Status:
+    """The workstation of this folder; `state` is "absent" when there is none. `proved` are its phases where the probe
+    has just said that it can be used: nothing inside need be asked then, though the engine's own health check may not
+    have looked yet."""
+    from builder.tasks.owner import refuse_other_folder  # here: it needs `model`, which the shortcut does not load
+
+    container, sidecars = part_services(context.engine().find_containers(project))
+    unfinished = context.workspace.find_unfinished()
     if container is None:
         return Status(
             name=project, state="absent", health="none", image="", base="", requested_base="", substitutions=(),
-            endpoints={}, ready={}, workspace=str(context.workspace.root),
+            endpoints={}, ready={}, workspace=str(context.workspace.root), unfinished=unfinished, sidecars=sidecars,
         )  # fmt: skip
-    refuse_other_folder(context, container)
-    ready = _read_phases(context, container) if container.state == "running" else {}
-    return describe_container(container, ready)
+    refuse_other_folder(context, project, container)
+    if proved is not None and container.state == "running":
+        return replace(describe_container(container, proved), unfinished=unfinished, sidecars=sidecars)
+    return replace(_describe_inside(context, container), unfinished=unfinished, sidecars=sidecars)
+
+
+def part_services(found: Sequence[ContainerView]) -> tuple[ContainerView | None, tuple[Beside, ...]]:
+    """Of the containers of one project, by name: the workstation, and what runs beside it. While one takes the place of
+    another there are two workstations; the one that has the name comes first."""
+    named = [(view.labels.get(LABEL_SERVICE, WORKSTATION), view) for view in found]
+    workstation = next((view for name, view in named if name == WORKSTATION), None)
+    return workstation, tuple(describe_beside(name, view) for name, view in named if name != WORKSTATION)
+
+
+def describe_beside(name: str, view: ContainerView) -> Beside:
+    place = next((make_place(view.address(inside), host) for inside, host in view.ports.items()), "")
+    instead = tuple(json.loads(view.labels.get(f"{LABEL_PREFIX}substitutions", "[]")))
+    return Beside(
+        name=name, state=view.state, health=view.health, image=view.image, endpoint=place, substitutions=instead
+    )
+
+
+def _describe_inside(context: Context, container: ContainerView) -> Status:
+    if container.state != "running":
+        return describe_container(container)
+    try:
+        found = describe_container(container, read_phases(context, container))
+        return found if is_well(found) else replace(found, red=_read_red(context, container))
+    except EngineError as error:  # it runs, and no command can be started in it: that is its status
+        return replace(describe_container(container), red={"exec": str(error)})
+
+
+def is_well(status: Status) -> bool:
+    """Whether there is nothing to ask inside: it does not run, or the health check has nothing to say."""
+    return status.state != "running" or status.health in WELL
 
 
 def list_statuses(context: Context) -> tuple[Status, ...]:
@@ -111,10 +165,19 @@ def make_place(address: str, port: int | None = None) -> str:
     return host if port is None else f"{host}:{port}"
 
 
-def _read_phases(context: Context, container: ContainerView) -> dict[str, float]:
+def read_phases(context: Context, container: ContainerView) -> dict[str, float]:
     """What the probe wrote at the last start; empty while it has not written yet."""
     result = context.engine().run(container.id, ["cat", READY_FILE])
     return parse_phases(result.stdout) if result.code == 0 else {}
+
+
+def _read_red(context: Context, container: ContainerView) -> dict[str, str]:
+    """What the probe finds wrong now."""
+    result = context.engine().run(container.id, [PROBE, "check"])
+    try:
+        return dict(json.loads(result.stdout)["red"])
+    except (ValueError, KeyError):
+        return {"probe": (result.stderr or result.stdout).decode(errors="replace").strip()[-300:]}
 
 
 def parse_phases(written: str | bytes) -> dict[str, float]:
@@ -130,16 +193,20 @@ def describe_unchanged(status: Status) -> str:
 
 def describe_state(status: Status) -> str:
     if status.state == "absent":
-        return f"{status.name} is not there; `devbox up` makes it"
+        killed = f"\n{status.unfinished}" if status.unfinished else ""
+        beside = "".join(f"\n  {'beside':<8}  {_describe_beside(item)}" for item in status.sidecars)
+        return f"{status.name} is not there; `devbox up` makes it{killed}{beside}"
     state = "stopped" if status.state == "exited" else status.state
     health = f" ({status.health})" if status.health != "none" else ""
-    return f"{status.name} is {state}{health}\n{describe_summary(status)}"
+    red = "".join(f"\n  {phase}: {reason}" for phase, reason in sorted(status.red.items()))
+    return f"{status.name} is {state}{health}{red}\n{describe_summary(status)}"
 
 
 def describe_summary(status: Status) -> str:
     """An empty line, then how to get in, and what it is made of."""
     ways = WAYS | EXPOSED_WAYS if status.endpoints.get("web", "").startswith("https:") else WAYS
     lines = [
+        *([f"{status.unfinished}; `devbox up` goes on from there"] if status.unfinished else []),
         "",
         *(
             f"  {name:<8}  {address:<32}  {ways.get(name.partition('-')[0], '')}".rstrip()
@@ -147,9 +214,20 @@ def describe_summary(status: Status) -> str:
         ),
         *([f"  {'trust':<8}  {status.trust}  (in each browser, once)"] if status.trust else []),
         f"  {'image':<8}  {status.image}",
-        *(
-            f"  {'instead':<8}  {item['what']}: {item['got']} in place of {item['wanted']} ({item['reason']})"
-            for item in status.substitutions
-        ),
+        *(f"  {'instead':<8}  {_describe_substitution(item)}" for item in status.substitutions),
+        *(f"  {'beside':<8}  {_describe_beside(item)}" for item in status.sidecars),
+        *(f"  {'instead':<8}  {_describe_substitution(it)}" for item in status.sidecars for it in item.substitutions),
     ]
     return "\n".join(lines)
+
+
+def _describe_beside(item: Beside) -> str:
+    state = "stopped" if item.state == "exited" else item.state
+    health = f", {item.health}" if item.state == "running" and item.health != "none" else ""
+    return f"{item.name} is {state}{health}" + (f", at {item.endpoint}" if item.endpoint else "")
+
+
+def _describe_substitution(item: Mapping[str, str]) -> str:
+    """As `model.Substitution` says it, which the shortcut does not load. Containers of before name a reason."""
+    reason = f" ({item['reason']})" if item.get("reason") else ""
+    return f"{item['what']}: {item['got']} in place of {item['wanted']}{reason}"

@@ -70,7 +70,7 @@ def test_a_base_names_the_keyring_that_its_packages_are_signed_with(name: str) -
     assert base.keyring == f"{base.distribution}-archive-keyring.gpg"
 
 
-OURS = {f"/usr/lib/devbox/{name}" for name in ("apt-install", "npm-install", "python-install", "configure")}
+OURS = {f"/usr/lib/devbox/{name}" for name in ("apt-install", "npm-install", "python-install", "configure", "settle")}
 
 
 def programs(text: str) -> set[str]:

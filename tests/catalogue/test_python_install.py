@@ -1,4 +1,4 @@
-"""python-install without its build stage: which commands of a wheel it finds, and which pins it takes at their word.
+"""python-install without its build stage: which commands of a wheel it finds, and what it reads of a project.
 
 What it makes of them is proved by the engine tests, on every base.
 """
@@ -47,15 +47,6 @@ def test_the_commands_of_a_wheel_are_its_entry_points_and_its_scripts(
 def test_a_wheel_without_commands_is_refused(script: Mapping[str, Callable[..., Any]], tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="has no commands: nothing of it would be on the PATH"):
         script["find_commands"](make_wheel(tmp_path, {"tools.py": ""}))
-
-
-@pytest.mark.parametrize(("text", "taken"), [("a==1 --hash=sha256:00\n", True), ("a<2\n", False), (None, False)])
-def test_only_pins_by_hash_are_taken_at_their_word(
-    script: Mapping[str, Callable[..., Any]], tmp_path: Path, text: str | None, *, taken: bool
-) -> None:
-    if text is not None:
-        (tmp_path / "constraints.txt").write_text(text)
-    assert (script["find_pinned"](tmp_path, "constraints.txt") is not None) is taken
 
 
 def test_one_wheel_is_taken_none_or_two_are_refused(script: Mapping[str, Callable[..., Any]], tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ SHELL = re.compile(rb"#! ?/(?:usr/)?bin/(?:env )?(?:ba|da)?sh\b|# shellcheck she
 
 
 def scripts() -> list[str]:
-    paths = [path for folder in ("images/rootfs", ".ci") for path in sorted((ROOT / folder).rglob("*"))]
+    paths = [
+        path for folder in ("images/rootfs", "templates/packages", ".ci") for path in sorted((ROOT / folder).rglob("*"))
+    ]
     files = [path for path in paths if path.is_file() and SHELL.match(path.read_bytes()[:60])]
     return [str(path.relative_to(ROOT)) for path in files]
 

@@ -2,17 +2,21 @@
 
 Everything is made below one temporary folder per session; every workstation's label names its folder, so the session
 can take away exactly what it made. Nothing here is skipped: without an engine these tests fail.
+
+`make test` runs them on two engines side by side: what is marked `engines` on both, what is marked `engine_26` on
+Docker Engine 26.1, the rest on the engine that is there. Each run has a cache of its own.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,14 +25,21 @@ import pytest
 from builder.adapters.clock import wait_for
 from builder.adapters.engine.client import Engine, connect_engine
 from builder.adapters.rfb import VncClient, connect
-from builder.views import ContainerView, ImageView
+from builder.views import ContainerView
 from tests.engine.base_image import base_image as base_image  # a fixture
+from tests.engine.boxes import box as box  # fixtures
+from tests.engine.boxes import boxes as boxes
+from tests.engine.sessions import FOLDER, living, remove_dead, remove_made
 
 ROOT = Path(__file__).resolve().parents[2]
 # Shell lines that succeed when a terminal on the desktop has its shell, and when none is there any more.
 SHELL_RUNS = "pgrep -P $(pgrep -x -d , xfce4-terminal) zsh"
 TERMINAL_ENDS = "pkill -x xfce4-terminal; ! pgrep -x xfce4-terminal"
 UP_SECONDS = 900  # a cold build on two busy cores
+
+NAMED: set[str] = set()  # images that workstations of this session were made of, and may have made
+BASES = "devbox/base:"
+IMAGE = re.compile(r"\bdevbox/[a-z]+:[A-Za-z0-9_.-]+")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,7 +63,7 @@ class Workstation:
         self, *arguments: str, stdin: str | None = None, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run `devbox` here; its exit code is the caller's to judge."""
-        return subprocess.run(
+        done = subprocess.run(
             self.argv(*arguments),
             capture_output=True,
             text=True,
@@ -61,6 +72,10 @@ class Workstation:
             timeout=UP_SECONDS,
             check=False,
         )
+        rendered = [self.folder / ".workstation" / name for name in ("Dockerfile", "compose.yaml")]
+        texts = (done.stdout, done.stderr, *(path.read_text(errors="replace") for path in rendered if path.is_file()))
+        NAMED.update(*map(IMAGE.findall, texts))
+        return done
 
     def argv(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "builder", "-C", str(self.folder), *arguments]
@@ -113,8 +128,11 @@ class Workstation:
         return self.ok("exec", "--", *command)
 
     def secrets(self) -> Path:
-        """The folder that the container sees as /run/secrets; what only this machine needs lies beside it."""
-        (found,) = Path(self.environment["XDG_STATE_HOME"]).glob(f"devbox/{self.status()['name']}-*/secrets")
+        """The folder that the container sees as /run/secrets; what only this machine needs lies beside it.
+
+        A workspace that was moved leaves a link at the place of before."""
+        places = Path(self.environment["XDG_STATE_HOME"]).glob(f"devbox/{self.status()['name']}-*/secrets")
+        (found,) = [place for place in places if not place.parent.is_symlink()]
         return found
 
     def login_vnc(self) -> VncClient:
@@ -148,7 +166,7 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("devbox")
+    return tmp_path_factory.mktemp(FOLDER, numbered=False)
 
 
 @pytest.fixture(scope="session")
@@ -158,50 +176,57 @@ def environment(session_folder: Path) -> Mapping[str, str]:
     return {
         **kept,
         "XDG_STATE_HOME": str(session_folder / "state"),
-        "XDG_CACHE_HOME": str(ROOT / ".cache"),
+        "XDG_CACHE_HOME": str(ROOT / os.environ.get("DEVBOX_TEST_CACHE", ".cache")),
         "NO_COLOR": "1",
     }
 
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_engine(engine: Engine, session_folder: Path) -> Iterator[None]:
-    """Leave the engine as it was: no container, volume, network or image of this session."""
-    before = {image.id for image in _images(engine)}
-    yield
-    left = [view for view in engine.find_workstations() if str(session_folder) in view.labels["dev.devbox.workspace"]]
-    for view in left:
-        engine.remove(view.id)
+    """Leave the engine as it was: no container, volume, network or image of this session, and all of any other. A base
+    stays for the next session, which would have to bootstrap it again."""
+    remove_dead(engine, session_folder.parents[1])
+    before = _tags(engine).keys()
+    with living(session_folder):
+        yield
+        left = remove_made(engine, session_folder)
     used = {view.image_id for view in engine.find_workstations()}  # of somebody who works here meanwhile
     if not os.environ.get("DEVBOX_TEST_KEEP"):
-        for image in _images(engine):
-            if image.id not in before | used:
-                engine.remove_image(image.id, force=True)
-    assert not left, f"tests left workstations behind: {[view.name for view in left]}"
+        for tag, image in _tags(engine).items():
+            if tag in NAMED - before and not tag.startswith(BASES) and image not in used:
+                engine.remove_image(tag, force=True)
+    assert not left, f"tests left containers behind: {left}"
 
 
-def _images(engine: Engine) -> tuple[ImageView, ...]:
-    return engine.find_image_ids("dev.devbox.plan") + engine.find_image_ids("dev.devbox.base")
+def _tags(engine: Engine) -> dict[str, str]:
+    """{tag: id} of all images that devbox made."""
+    labels = ("dev.devbox.plan", "dev.devbox.base", "dev.devbox.helper-image", "dev.devbox.sidecar")
+    images = {image.id: image for label in labels for image in engine.find_image_ids(label)}
+    return {tag: image.id for image in images.values() for tag in image.tags}
 
 
 NewWorkstation = Callable[..., Workstation]
 
 
 def make_factory(session_folder: Path, environment: Mapping[str, str]) -> Iterator[NewWorkstation]:
-    made: list[Workstation] = []
+    with ExitStack() as made:  # one that cannot be taken away keeps none of the others
 
-    def make(name: str, config: str | None = None) -> Workstation:
-        folder = session_folder / name
-        folder.mkdir()
-        workstation = Workstation(folder=folder, environment=environment)
-        if config is not None:
-            workstation.write(config)
-        made.append(workstation)
-        return workstation
+        def make(name: str, config: str | None = None) -> Workstation:
+            folder = session_folder / name
+            folder.mkdir()
+            workstation = Workstation(folder=folder, environment=environment)
+            made.callback(_remove, workstation)
+            NAMED.add(f"devbox/previous:{name}")
+            if config is not None:
+                workstation.write(config)
+            return workstation
 
-    yield make
-    for workstation in made:
-        workstation.take_away()
-        shutil.rmtree(workstation.folder)
+        yield make
+
+
+def _remove(workstation: Workstation) -> None:
+    workstation.take_away()
+    shutil.rmtree(workstation.folder)
 
 
 @pytest.fixture

@@ -1,17 +1,12 @@
-"""Scripted servers that see what devbox and the engine send: an HTTP proxy that asks for a password, a registry, a
-download, and a relay in front of the engine's socket. Each remembers what it was told.
+"""Scripted servers that see what devbox and the engine send: an HTTP proxy that asks for a password, a registry and a
+download. Each remembers what it was told.
 """
 
 from __future__ import annotations
 
 import base64
-import functools
-import io
-import os
-import re
 import select
 import socket
-import tarfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -72,7 +67,7 @@ def serve(address: str, make: Callable[[Listener], type[Quiet]]) -> Iterator[Lis
 
 
 def registry(listener: Listener) -> type[Quiet]:
-    """A registry for images that wants a login, and has nothing."""
+    """A registry for images that wants a login, has nothing, and takes nothing."""
 
     class Handler(Quiet):
         def do_GET(self) -> None:
@@ -81,6 +76,11 @@ def registry(listener: Listener) -> type[Quiet]:
             self.answer(404, "{}") if who else self.answer(401, "{}", WWW_Authenticate='Basic realm="canary"')
 
         do_HEAD = do_GET  # noqa: N815  # the name is http.server's
+
+        def do_POST(self) -> None:
+            """A layer is brought."""
+            listener.seen.append((self.path, login_of(self.headers["Authorization"])))
+            self.answer(403, '{"errors": [{"code": "DENIED", "message": "read only"}]}')
 
     return Handler
 
@@ -143,8 +143,8 @@ def proxy(login: str, hosts: tuple[str, ...]) -> Callable[[Listener], type[Quiet
     return make
 
 
-def pump(near: socket.socket, far: socket.socket, hear: Callable[[bytes], bytes] | None = None) -> None:
-    """Bytes both ways until the far side ends; those from the near one go on as `hear` makes them."""
+def pump(near: socket.socket, far: socket.socket) -> None:
+    """Bytes both ways until the far side ends."""
     both = [near, far]
     while far in both:
         for ready in select.select(both, [], [], 60)[0] or [far]:
@@ -157,82 +157,8 @@ def pump(near: socket.socket, far: socket.socket, hear: Callable[[bytes], bytes]
                 with suppress(OSError):
                     other.shutdown(socket.SHUT_WR)
                 continue
-            if ready is near and hear is not None:
-                data = hear(data)
             with suppress(OSError):
                 other.sendall(data)
-
-
-# ---------------------------------------------------------------------------------------------- the engine's door
-
-
-@dataclass(slots=True)
-class Relay:
-    """A socket in front of the engine's own; `said` holds what each connection sent to the engine.
-
-    The first build is made one without a cache: what an earlier run left there would not be asked for again.
-    """
-
-    socket: Path
-    said: list[bytearray] = field(default_factory=list)
-    _built: bool = False
-
-    def hear(self, talk: bytearray, data: bytes) -> bytes:
-        talk.extend(data)
-        if self._built or not (build := re.match(rb"POST /v[0-9.]+/build\?", data)):
-            return data
-        self._built = True
-        return build[0] + b"nocache=1&" + data[build.end() :]
-
-    def contexts(self) -> Iterator[dict[str, bytes]]:
-        """The files of every build context that went through, by path."""
-        for talk in self.said:
-            for match in re.finditer(rb"POST /v[0-9.]+/build\?.*?\r\n\r\n", talk, re.DOTALL):
-                with tarfile.open(fileobj=io.BytesIO(join_chunks(bytes(talk[match.end() :])))) as archive:
-                    members = [item for item in archive if item.isfile()]
-                    yield {item.name: (archive.extractfile(item) or io.BytesIO()).read() for item in members}
-
-
-def join_chunks(body: bytes) -> bytes:
-    """The content of a chunked HTTP body."""
-    parts, at = [], 0
-    while (end := body.find(b"\r\n", at)) >= 0 and (size := int(body[at:end], 16)):
-        parts.append(body[end + 2 : end + 2 + size])
-        at = end + 2 + size + 2
-    return b"".join(parts)
-
-
-@contextmanager
-def relay(folder: Path, engine: str) -> Iterator[Relay]:
-    found = Relay(socket=folder / "relay.sock")
-    ended = threading.Event()
-
-    def carry(near: socket.socket) -> None:
-        talk = bytearray()
-        found.said.append(talk)
-        with near, socket.socket(socket.AF_UNIX) as far:
-            far.connect(engine)
-            pump(near, far, functools.partial(found.hear, talk))
-
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.fspath(found.socket))
-        server.listen(16)
-        server.settimeout(0.1)
-
-        def accept() -> None:
-            while not ended.is_set():
-                with suppress(TimeoutError):
-                    near, _ = server.accept()
-                    near.settimeout(None)
-                    threading.Thread(target=carry, args=(near,), daemon=True).start()
-
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        try:
-            yield found
-        finally:
-            ended.set()
-            thread.join()
 
 
 # ------------------------------------------------------------------------------------------------------ processes

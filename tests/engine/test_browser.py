@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from builder.adapters.clock import wait_for
 from builder.adapters.rfb import Picture
 from tests.engine.conftest import SHELL_RUNS, TERMINAL_ENDS, Workstation
 from tests.engine.pictures import assert_desktop
+from tests.engine.test_desktop import content, open_terminal, start_cat
 
 CHROMIUM = "/usr/bin/chromium"  # Debian's; `make test` installs it
 QUIET = [
@@ -27,20 +29,27 @@ QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
+CHANGED = "ERR_NETWORK_CHANGED"
 SIZE = (1280, 800)
 CANVAS = "#screen canvas"
 VISIBLE = 24  # of 255 steps of brightness
 
 
 def visit(page: Page, url: str) -> None:
-    """Chromium gives up a page while a network of this machine comes or goes, as that of the test before does."""
-    for _ in range(3):
+    """Chromium gives up a page, or a script that it loads, while a network of this machine comes or goes, as those of
+    other tests do."""
+    cut: list[str] = []
+    page.on("requestfailed", lambda request: cut.append(request.url) if CHANGED in (request.failure or "") else None)
+    for _ in range(5):
+        cut.clear()
         try:
             page.goto(url)
-            return
         except Error as error:
-            if "ERR_NETWORK_CHANGED" not in error.message:
+            if CHANGED not in error.message:
                 raise
+        else:
+            if not cut:
+                return
     page.goto(url)
 
 
@@ -70,8 +79,8 @@ def page(browser: Browser, shared: Workstation) -> Iterator[Page]:
 
 
 def _is_fault(message: ConsoleMessage) -> bool:
-    """noVNC itself writes of a wrong password, which is no fault of the page."""
-    return message.type == "error" and "Authentication failure" not in message.text
+    """noVNC itself writes of a wrong password, and Chromium of a network that changed: no faults of the page."""
+    return message.type == "error" and not any(word in message.text for word in ("Authentication failure", CHANGED))
 
 
 def log_in(page: Page, password: str) -> None:
@@ -185,3 +194,34 @@ def test_what_is_typed_in_the_browser_arrives(page: Page, shared: Workstation) -
         shared.wait_inside("the terminal's end", TERMINAL_ENDS)
 
     assert written == "Typed in the browser: ÄÖÜ\n"
+
+
+def test_clipboard_goes_both_ways_in_any_script(page: Page, shared: Workstation) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    log_in(page, shared.password())
+    page.locator("#login").wait_for(state="hidden")
+    wait_for_canvas(page)
+    here = f"{uuid.uuid4().hex} Pchnąć Съешь いろは €"
+    there = f"{uuid.uuid4().hex} Ταχίστη 漢字 한글"
+    page.evaluate("text => navigator.clipboard.writeText(text)", here)
+    page.evaluate("window.dispatchEvent(new Event('focus'))")  # as when a person comes back from another window
+    with open_terminal(shared) as client:
+        start_cat(shared, client, "/tmp/pasted")
+        client.hands.press("ctrl+shift+v")
+        client.settle(0.3, 10, tolerance=0.002)
+        client.hands.type_text("\n")
+        client.hands.press("ctrl+d")
+        pasted = content(shared, "/tmp/pasted")
+        client.hands.type_text(f"clear; print -r -- '{there}'\n")
+        client.settle(0.5, 10, tolerance=0.002)
+        client.hands.press("ctrl+shift+a")
+        client.hands.press("ctrl+shift+c")
+        read = "navigator.clipboard.readText()"
+        copied = wait_for(
+            "the clipboard of the browser",
+            lambda: text if there in (text := str(page.evaluate(read))) else None,
+            deadline_s=10,
+            interval_s=0.1,
+        )
+    assert pasted == here
+    assert copied in page.locator("#clipboard-text").input_value()

@@ -21,7 +21,7 @@ from builder.model import BuildEvent, RenderedFile
 if TYPE_CHECKING:
     from builder.adapters.engine.client import Engine
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.engines
 
 
 @pytest.fixture
@@ -42,9 +42,15 @@ class Builds:
         self, text: str, *, folders: dict[str, Path] | None = None, secrets: dict[str, bytes] | None = None
     ) -> str:
         dockerfile = text.replace("BASE", self.base).replace("NONCE", uuid.uuid4().hex)
-        context = read_context({"Dockerfile": RenderedFile(data=dockerfile.encode())}, folders or {})
+        tree = {"Dockerfile": RenderedFile(data=dockerfile.encode())}
         self.engine.remove_image(self.tag)  # an image that only loses its tag would stay for ever
-        return build_image(self.engine, context, tag=self.tag, on_event=self.events.append, secrets=secrets)
+        return build_image(
+            self.engine,
+            lambda: read_context(tree, folders or {}),
+            tag=self.tag,
+            on_event=self.events.append,
+            secrets=secrets,
+        )
 
     def seconds(self, mark: str) -> float:
         return next(event.seconds for event in self.events if event.state == "done" and mark in event.vertex)
@@ -73,10 +79,10 @@ def test_stages_that_do_not_need_each_other_are_built_side_by_side(build: Builds
 
 def test_labels_and_arguments_arrive(build: Builds) -> None:
     dockerfile = "FROM BASE\nARG word\nRUN echo said-$word NONCE\n"
-    context = read_context({"Dockerfile": RenderedFile(data=dockerfile.replace("BASE", build.base).encode())}, {})
+    tree = {"Dockerfile": RenderedFile(data=dockerfile.replace("BASE", build.base).encode())}
     build_image(
         build.engine,
-        context,
+        lambda: read_context(tree, {}),
         tag=build.tag,
         on_event=build.events.append,
         labels={"devdev": "engine"},
@@ -94,6 +100,33 @@ def test_cache_mount_outlives_a_build(build: Builds) -> None:
     build(f"FROM BASE\n{mount} echo NONCE && touch /var/cache/devbox/mark\n")
     build(f"FROM BASE\n{mount} echo NONCE && ls /var/cache/devbox\n")
     assert any(event.log == "mark" for event in build.events)
+
+
+def test_a_build_joins_the_stage_that_another_one_is_at(build: Builds) -> None:
+    """What a head start stands on: the same instructions and files, in two contexts that differ elsewhere."""
+    engine, head, events = build.engine, f"{build.tag}-head", list[BuildEvent]()
+    step = f"RUN --mount=type=secret,id=none sleep 3 && cat /proc/sys/kernel/random/uuid >/mark # {uuid.uuid4().hex}"
+    text = f"FROM {build.base} AS debian\nCOPY base /base\n{step}\nFROM debian\nCOPY own /own\n"
+    tree = {"Dockerfile": RenderedFile(data=text.encode()), "base": RenderedFile(data=b"base")}
+    own = {"own": RenderedFile(data=b"own")}
+    thread = threading.Thread(
+        target=engine.build, args=(tree, {}, head, events.append), kwargs={"secrets": {}, "target": "debian"}
+    )
+    thread.start()
+    try:
+        wait_for(
+            "the step", lambda: any("RUN" in event.vertex for event in events) or None, deadline_s=20, interval_s=0.1
+        )
+        engine.build(tree | own, {}, build.tag, build.events.append, secrets={})
+        thread.join()
+        files = [file for tag in (head, build.tag) for file in engine.read_files(tag, lambda path: path == "mark")]
+        marks = [file.data for file in files if file.path == "mark"]
+    finally:
+        thread.join()
+        engine.remove_image(head, force=True)
+    assert len(marks) == 2
+    assert len(set(marks)) == 1
+    assert [event.state for event in events if "RUN" in event.vertex and not event.log] == ["running", "done"]
 
 
 def test_second_build_is_cached(build: Builds) -> None:
@@ -155,9 +188,9 @@ def test_interrupted_build_ends_on_the_engine_too(build: Builds, way: str) -> No
         threading.Thread(target=cancel_build, args=(build.engine, build_id)).start()
 
     dockerfile = f"FROM {build.base}\nRUN echo going && sleep {mark}\n"
-    context = read_context({"Dockerfile": RenderedFile(data=dockerfile.encode())}, {})
+    tree = {"Dockerfile": RenderedFile(data=dockerfile.encode())}
     with pytest.raises(KeyboardInterrupt if way == "ctrl-c" else BuildError):
-        build_image(build.engine, context, tag=build.tag, on_event=interrupt, build_id=build_id)
+        build_image(build.engine, lambda: read_context(tree, {}), tag=build.tag, on_event=interrupt, build_id=build_id)
     wait_for("the step to end", lambda: None if running_sleeps(mark) else True, deadline_s=10, interval_s=0.05)
     assert build.engine.find_image(build.tag) is None
 

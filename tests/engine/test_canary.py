@@ -8,10 +8,13 @@ secrets were really used is proved by the servers that asked for them.
 from __future__ import annotations
 
 import base64
+import io
 import json
+import re
 import secrets
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -24,7 +27,10 @@ import pytest
 
 from builder.adapters.engine.client import Engine
 from tests.engine.conftest import Workstation, make_factory
-from tests.engine.listeners import Listener, Relay, Watch, download, proxy, registry, relay, serve, watch_processes
+from tests.engine.listeners import Listener, Watch, download, proxy, registry, serve, watch_processes
+from tests.engine.relay import Relay, build_once_without_cache, relay
+
+pytestmark = pytest.mark.engine_26
 
 SINKS = (
     "arguments of processes on this machine",
@@ -37,6 +43,7 @@ SINKS = (
     "network and volumes inspect",
     "rendered files",
     "state.json",
+    "devbox-lock.json",
     "what the verbs print",
     "what the verbs say while they work",
     "events as JSON",
@@ -49,6 +56,8 @@ SINKS = (
     "requests to the engine",
     "build contexts",
     "files in the workstation",
+    "logs of runs",
+    "diagnosis",
 )
 VERBS = (
     "config", "config --json", "plan", "plan --json", "render", "up", "up --json", "status", "status --json", "list",
@@ -65,6 +74,7 @@ scripts = {tools = "tools:main"}
 [tool.setuptools]
 py-modules = ["tools"]
 """
+SOURCE = f"def main(): print('{secrets.token_hex(8)}')\n"  # else an earlier run's image were taken, not built
 GOOD = "from setuptools import setup\nsetup()\n"
 NOISY = """
 for name in ("netrc", "pip.conf"):
@@ -115,6 +125,7 @@ class Story:
     relay: Relay
     watch: Watch
     secret: Mapping[str, str]
+    inside: str  # a variable for the inside, which compose.yaml and `docker inspect` show
 
 
 # ---------------------------------------------------------------------------------------------------- the story
@@ -125,7 +136,8 @@ def story(
     tmp_path_factory: pytest.TempPathFactory, session_folder: Path, environment: Mapping[str, str], engine: Engine
 ) -> Iterator[Story]:
     secret = {
-        name: make_secret(name) for name in ("proxy", "index", "npm", "registry", "token", "mounted", "git", "old")
+        name: make_secret(name)
+        for name in ("proxy", "index", "npm", "registry", "token", "mounted", "git", "old", "shell")
     }
     folder = tmp_path_factory.mktemp("canary")
     api: Any = docker.APIClient(base_url=engine.host.url)  # its types know half of it
@@ -134,13 +146,15 @@ def story(
         through = stack.enter_context(serve(gateway, proxy(f"me:{secret['proxy']}", ("index.invalid",))))
         images = stack.enter_context(serve("127.0.0.1", registry))
         archives = stack.enter_context(serve("127.0.0.1", download))
-        door = stack.enter_context(relay(folder, str(engine.host.socket)))
+        door = stack.enter_context(relay(folder, str(engine.host.socket), rewrite=build_once_without_cache()))
         watch = stack.enter_context(watch_processes())
         story = Story(
-            sinks=Sinks(), proxy=through, registry=images, download=archives, relay=door, watch=watch, secret=secret
-        )
+            sinks=Sinks(), proxy=through, registry=images, download=archives, relay=door, watch=watch, secret=secret,
+            inside=make_secret("inside"),
+        )  # fmt: skip
         home = make_home(folder / "home", story)
-        ours = {**environment, **make_settings(story), "HOME": str(home), "DOCKER_HOST": f"unix://{door.socket}"}
+        ours = {**environment, **make_settings(story), "HOME": str(home), "DOCKER_HOST": door.host}
+        ours["ANTHROPIC_API_KEY"] = secret["shell"]
         for make in make_factory(session_folder, ours):
             workstation = make("canary", make_config(story))
             make_project(workstation.folder, GOOD)
@@ -182,6 +196,8 @@ def make_config(story: Story) -> str:
 profile: headless
 base: {{name: ubuntu-22.04, image: "127.0.0.1:{story.registry.port}/team/base:1"}}
 tools: {{claude-code: false}}
+cache: 127.0.0.1:{story.registry.port}/shared
+environment: {{CANARY_API_KEY: "more than one word, {story.inside}"}}
 npm: [is-number@7.0.0]
 framework: {{path: ./tools}}
 sources: {{oh-my-zsh: "http://127.0.0.1:{story.download.port}/omz.tar.gz?token={story.secret["token"]}"}}
@@ -192,7 +208,7 @@ mounts: [{{source: ./token, target: /home/dev/token, read_only: true}}]
 def make_project(folder: Path, setup: str) -> None:
     (folder / "tools").mkdir(exist_ok=True)
     (folder / "tools/pyproject.toml").write_text(PROJECT)
-    (folder / "tools/tools.py").write_text("def main(): print('there')\n")
+    (folder / "tools/tools.py").write_text(SOURCE)
     (folder / "tools/setup.py").write_text(setup)
 
 
@@ -214,12 +230,33 @@ def tell(story: Story, workstation: Workstation) -> None:
         assert done.returncode in (0, 8), f"{verb}: {done.stderr}"  # doctor may have found something
         sinks.put("what the verbs print", done.stdout)
         sinks.put("what the verbs say while they work", f"{verb}\n{done.stderr}")
+    for verb, code in (("pull", 0), ("push", 5)):  # there already; and the registry takes nothing
+        done = workstation.run(verb, "--json")
+        assert done.returncode == code, done.stderr
+        sinks.put("what the verbs say while they work", done.stdout, done.stderr)
     report = workstation.folder / "report"
     groups = ("--only", "tooling,promises,ports,doors,degraded")
     done = workstation.run("verify", "--json", *groups, "--junit", str(report / "junit.xml"), "--report", str(report))
     assert done.returncode == 0, done.stdout
     sinks.put("reports of verify", done.stdout, *(path.read_bytes() for path in report.iterdir()))
     tell_failures(story, workstation)
+    runs = list(Path(workstation.environment["XDG_STATE_HOME"]).glob("devbox/runs/*"))
+    sinks.put("logs of runs", *(path.read_bytes() for path in runs))
+    sinks.put("diagnosis", *diagnose(story, workstation))
+
+
+def diagnose(story: Story, workstation: Workstation) -> list[bytes]:
+    """What is said, and all that is in the archive."""
+    archive = workstation.folder / "diagnosis.tar.gz"
+    said = workstation.ok("diagnose", str(archive))
+    with tarfile.open(archive) as found:
+        members = [item for item in found if item.isfile()]
+        assert {"logs/sshd.txt", "engine/container.json", "workspace/compose.yaml"} <= {item.name for item in members}
+        parts = {item.name: (found.extractfile(item) or io.BytesIO()).read() for item in members}
+    for name in ("config/devbox.yaml", "config/explained.json", "workspace/compose.yaml", "engine/container.json"):
+        assert b"CANARY_API_KEY" in parts[name]
+    assert [name for name, data in parts.items() if story.inside.encode() in data] == []
+    return [said.encode(), *parts.values()]
 
 
 def tell_failures(story: Story, workstation: Workstation) -> None:
@@ -260,6 +297,7 @@ def collect(story: Story, workstation: Workstation, engine: Engine, api: Any, be
     rendered = [path for path in (workstation.folder / ".workstation").rglob("*") if path.is_file()]
     sinks.put("rendered files", *(path.read_bytes() for path in rendered if path.name != "state.json"))
     sinks.put("state.json", *(path.read_bytes() for path in rendered if path.name == "state.json"))
+    sinks.put("devbox-lock.json", (workstation.folder / "devbox-lock.json").read_bytes())
     sinks.put("log of the container", *engine.logs(container.id, follow=False, tail=None))
     logs = "cat /run/devbox/log/*/*"
     sinks.put("logs of the services", engine.run(container.id, ["sh", "-c", logs]).stdout)
@@ -295,13 +333,19 @@ def test_every_secret_was_asked_for_and_given(story: Story) -> None:
     assert any(path.endswith(".deb") or ":443" in path for path in story.proxy.asked(f"me:{story.secret['proxy']}"))
     assert [path for path in story.proxy.asked(f"me:{story.secret['index']}") if "/simple/setuptools/" in path]
     assert story.proxy.asked(f"me:{story.secret['old']}")  # and refused
-    assert story.registry.asked(f"robot:{story.secret['registry']}")
+    asked = story.registry.asked(f"robot:{story.secret['registry']}")
+    for start in ("/v2/team/base/manifests/", "/v2/shared/headless/manifests/", "/v2/shared/headless/blobs/uploads/"):
+        assert [path for path in asked if path.startswith(start)], start
     assert [path for path, _ in story.download.seen if story.secret["token"] in path]
     assert any(b"apt-get" in line for line in story.watch.contained)
     assert any(b"\0-m\0pip\0" in line for line in story.watch.contained)
     assert any(b"npm" in line for line in story.watch.contained)
-    assert len(list(story.relay.contexts())) == 4
-    assert sum(story.secret["index"].encode() in talk for talk in story.relay.said) == 4  # a session for each
+    builds = story.relay.asked(r"POST /build\?")  # of the questions, too
+    assert len(builds) > 4
+    assert len(list(story.relay.contexts())) == len(builds)
+    with_pip = [build for build in builds if not re.search(r"t=devbox%2Fquestion%3A\w+-(apt|npm|debian)&", build)]
+    # A session for each.
+    assert sum(story.secret["index"].encode() in talk for talk in story.relay.said) == len(with_pip)
 
 
 def test_there_are_at_least_twelve_sinks_and_each_holds_something(story: Story) -> None:

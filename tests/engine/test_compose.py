@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from builder.adapters.clock import wait_for
 from builder.adapters.engine.client import Engine
 from builder.core.labels import LABEL_SPEC
+from tests.engine.boxes import PROBE
 from tests.engine.composes import fetch_compose_2, find_compose_5
 from tests.engine.conftest import NewWorkstation, Workstation
 from tests.engine.inspect_diff import comparable, differences
@@ -66,13 +66,10 @@ def compose(request: pytest.FixtureRequest, programs: Mapping[str, Path], workst
     return Compose(programs[request.param], workstation)
 
 
-def wait_healthy(workstation: Workstation) -> None:
-    wait_for(
-        "the workstation to be healthy",
-        lambda: True if workstation.status()["health"] == "healthy" else None,
-        deadline_s=60,
-        interval_s=0.5,
-    )
+def wait_usable(workstation: Workstation, engine: Engine) -> None:
+    """As `up` waits. The engine's own health check, which both have alike, looks first after ten seconds."""
+    done = engine.run(workstation.container(engine).id, [PROBE, "wait", "--timeout", "60"], timeout_s=70)
+    assert done.code == 0, done.stdout
 
 
 def inspect(workstation: Workstation, engine: Engine) -> Mapping[str, Any]:
@@ -87,6 +84,7 @@ def test_versions_are_2_and_5(programs: Mapping[str, Path]) -> None:
         assert done.stdout.strip().removeprefix("v").startswith(major)
 
 
+@pytest.mark.engines
 def test_compose_starts_the_same_workstation(compose: Compose, workstation: Workstation, engine: Engine) -> None:
     workstation.up()
     ours = comparable(inspect(workstation, engine))
@@ -99,7 +97,7 @@ def test_compose_starts_the_same_workstation(compose: Compose, workstation: Work
     assert differences(ours, theirs) == []
     assert _surroundings(engine, theirs) == (network, volumes)
     assert "$HOME costs $$5 ${NOT}" in "\n".join(theirs["Config"]["Env"])
-    wait_healthy(workstation)
+    wait_usable(workstation, engine)
     with workstation.login_vnc() as client:
         assert_desktop(client.settle(0.5, 20, tolerance=0.002))
     # And it is ours to go on with: nothing to do, neither now nor ever.
@@ -116,6 +114,7 @@ def _surroundings(engine: Engine, container: Mapping[str, Any]) -> tuple[object,
     return sorted(networks), volumes
 
 
+@pytest.mark.engines
 def test_compose_looks_after_what_devbox_started(compose: Compose, workstation: Workstation, engine: Engine) -> None:
     workstation.up()
     volumes = engine.volumes("composed")
@@ -142,5 +141,5 @@ def test_up_of_compose_takes_over_a_container_of_devbox(
     compose("-f", ".workstation/compose.yaml", "up", "-d")
 
     assert workstation.container(engine).labels[LABEL_SPEC] == spec
-    wait_healthy(workstation)
+    wait_usable(workstation, engine)
     workstation.ok("down")

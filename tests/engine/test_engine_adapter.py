@@ -23,7 +23,7 @@ from builder.errors import EngineError
 from builder.model import HealthSpec, Mount, PublishedPort, RenderedFile, ServiceSpec, VolumeSpec
 from tests.engine.inspect_diff import comparable, differences
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.engines
 Act = Callable[[docker.APIClient, ServiceSpec], object]
 DOCKERFILE = """\
 FROM BASE
@@ -258,7 +258,7 @@ def test_foreign_thing_of_the_same_name_is_left_alone(
     project = f"devboxtest{uuid.uuid4().hex[:8]}"
     volume = VolumeSpec(name=f"{project}_home", key="home", target="/home/dev")
     other = replace(spec, project=project, volumes=(volume,), ports=())
-    sdk = docker.APIClient(version="1.41")
+    sdk = docker.APIClient(base_url=engine.host.url, version="1.41")
     make(sdk, other)
     try:
         with pytest.raises(EngineError, match=rf"a {kind} named .* was not made by devbox"):
@@ -296,9 +296,13 @@ def test_busy_port_is_told_when_the_container_starts(engine: Engine, container: 
 
 def test_stop_is_graceful_and_the_code_is_seen(engine: Engine, spec: ServiceSpec, container: str) -> None:
     engine.stop(container, 5)
-    found = engine.find_container(spec.project)
-    assert found
-    assert (found.state, found.exit_code) == ("exited", 3)
+
+    def look() -> int | None:
+        """Engine 26 answers before its list of containers knows of it."""
+        found = engine.find_container(spec.project)
+        return found.exit_code if found and found.state == "exited" else None
+
+    assert wait_for("its end in the list", look, deadline_s=2, interval_s=0.02) == 3
     with pytest.raises(EngineError, match="not running"):
         engine.run(container, ["true"])
     engine.start(container)

@@ -14,6 +14,8 @@ import pytest
 from builder.adapters.engine.client import Engine
 from tests.engine.conftest import NewWorkstation, Workstation
 
+pytestmark = pytest.mark.engine_26
+
 CONFIG = "profile: headless\nbase: debian-12\nports: {dev: false}\n"
 # Its one dependency has a command of its own, which is not the framework's.
 PYPROJECT = """\
@@ -123,6 +125,17 @@ def test_a_package_of_npm_is_installed(new_workstation: NewWorkstation) -> None:
 
     assert workstation.inside("semver", "1.2.3", "-i", "minor") == "1.3.0\n"
     assert_verified(workstation, "commands")
+
+    # A registry that gives out something else than the lock says: here the lock says something else.
+    file = workstation.folder / "devbox-lock.json"
+    lock = json.loads(file.read_text())
+    (needed,) = [item for item in lock["npm"]["framework:npm"] if item["name"] == "lru-cache"]
+    needed["integrity"] = f"sha512-{'A' * 86}=="
+    file.write_text(json.dumps(lock))
+    refused = workstation.run("build")
+
+    assert refused.returncode == 5
+    assert f"npm offers another lru-cache {needed['version']} than the lock has" in refused.stderr
 
 
 # --------------------------------------------------------------------------------------------------- the bundled

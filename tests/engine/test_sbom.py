@@ -15,6 +15,7 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 
 from builder.adapters.engine.client import Engine
 from builder.core.labels import LABEL_EXPORT
+from builder.model import Substitution
 from tests.engine.conftest import Workstation
 
 LIST_DEBS = ["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version} ${Architecture}\\n"]
@@ -99,6 +100,7 @@ def test_node_is_listed_in_the_version_that_runs(shared: Workstation, components
     assert (url.name, f"v{url.version}\n", places) == ("node", shared.inside("node", "--version"), [node])
 
 
+@pytest.mark.engines
 def test_files_of_no_package_are_those_of_the_image(shared: Workstation, components: list[dict[str, Any]]) -> None:
     sums = {item["name"]: item["hashes"][0]["content"] for item in components if item["type"] == "file"}
     ours = [path for path in sums if path.startswith("/usr/lib/devbox/")]
@@ -110,7 +112,7 @@ def test_files_of_no_package_are_those_of_the_image(shared: Workstation, compone
 def test_substitutions_are_those_of_the_workstation(shared: Workstation, cyclonedx: str, spdx: Path) -> None:
     instead = shared.status()["substitutions"]
     assert isinstance(instead, list)
-    wanted = {f"{item['what']}: {item['got']} in place of {item['wanted']} ({item['reason']})" for item in instead}
+    wanted = {str(Substitution(**item)) for item in instead}
     told = json.loads(cyclonedx)["metadata"]["properties"]
     assert {item["value"] for item in told if item["name"].startswith("dev.devbox.substitution:")} == wanted
     lines = json.loads(spdx.read_text())["comment"].splitlines()
@@ -122,6 +124,7 @@ def test_both_files_are_valid_by_their_makers_validators(cyclonedx: str, spdx: P
     assert validate_full_spdx_document(parse_file(str(spdx))) == []
 
 
+@pytest.mark.engines
 def test_a_second_time_gives_the_same_bytes_and_leaves_nothing(
     shared: Workstation, engine: Engine, cyclonedx: str
 ) -> None:

@@ -16,6 +16,7 @@ from tests.engine.conftest import NewWorkstation, Workstation
 PHASES = {"x", "wm", "panel", "desktop", "rfb", "web", "ssh", "frame"}
 
 
+@pytest.mark.engines
 def test_up_in_an_empty_folder_ends_with_a_painted_desktop(shared: Workstation, tmp_path: Path) -> None:
     status = shared.status()
 
@@ -43,6 +44,7 @@ def test_substitutions_are_said_and_shown(shared: Workstation) -> None:
     assert ("base" in substituted) == (status["base"] != status["requested_base"])
 
 
+@pytest.mark.engines
 def test_second_up_finds_nothing_to_do(shared: Workstation, engine: Engine) -> None:
     before = shared.container(engine)
 
@@ -52,6 +54,20 @@ def test_second_up_finds_nothing_to_do(shared: Workstation, engine: Engine) -> N
     assert shared.container(engine).id == before.id
 
 
+@pytest.mark.engines
+def test_a_command_that_is_not_there_is_told_in_our_words(shared: Workstation) -> None:
+    for command, words in (("no-such", "there is no command no-such in"), ("/etc/passwd", "permission denied")):
+        done = shared.run("exec", command)
+        assert (done.returncode, done.stdout) == (127, "")
+        assert words in done.stderr.splitlines()[0]
+        assert "\nhint: " in done.stderr
+    for code in ("126", "127"):  # somebody else's
+        assert shared.run("exec", "--", "sh", "-c", f"echo OCI runtime exec failed; exit {code}").returncode == int(
+            code
+        )
+
+
+@pytest.mark.engines
 def test_status_names_every_door(shared: Workstation) -> None:
     endpoints = shared.status()["endpoints"]
     assert isinstance(endpoints, dict)
@@ -101,6 +117,7 @@ def test_tools_are_there(shared: Workstation, command: tuple[str, ...], pattern:
     assert re.search(pattern, shared.inside(*command).strip())
 
 
+@pytest.mark.engines
 def test_exec_hands_on_exit_code_and_streams(shared: Workstation) -> None:
     done = shared.run("exec", "--", "sh", "-c", "echo out; echo err >&2; exit 42")
 
@@ -108,6 +125,7 @@ def test_exec_hands_on_exit_code_and_streams(shared: Workstation) -> None:
     assert "err" in done.stderr
 
 
+@pytest.mark.engines
 def test_logs_of_a_service(shared: Workstation) -> None:
     assert shared.ok("logs", "--tail", "5", "xvnc")
     unknown = shared.run("logs", "nonsense")
@@ -115,6 +133,7 @@ def test_logs_of_a_service(shared: Workstation) -> None:
     assert "xvnc" in unknown.stderr
 
 
+@pytest.mark.engines
 def test_password_is_in_no_place_but_its_file(shared: Workstation, engine: Engine) -> None:
     password = shared.password()
     container = shared.container(engine)
@@ -129,6 +148,7 @@ def test_password_is_in_no_place_but_its_file(shared: Workstation, engine: Engin
     assert [name for name, text in places.items() if password in text] == []
 
 
+@pytest.mark.engines
 def test_stop_and_start_keep_the_home(new_workstation: NewWorkstation, engine: Engine) -> None:
     workstation = new_workstation("stopping")
     workstation.up()
@@ -162,6 +182,7 @@ def test_geometry_changes_without_a_rebuild(new_workstation: NewWorkstation, eng
         assert image.size == (1024, 768)
 
 
+@pytest.mark.engines
 def test_added_tool_rebuilds_only_itself_and_says_why(new_workstation: NewWorkstation, engine: Engine) -> None:
     workstation = new_workstation("growing")
     workstation.up()
@@ -197,6 +218,7 @@ def test_same_name_in_another_folder_is_refused(shared: Workstation, new_worksta
     assert shared.status()["state"] == "running"
 
 
+@pytest.mark.engines
 def test_down_volumes_asks_and_then_removes(new_workstation: NewWorkstation, engine: Engine) -> None:
     workstation = new_workstation("leaving")
     workstation.up()

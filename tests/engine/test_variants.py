@@ -24,6 +24,8 @@ from tests.engine.conftest import NewWorkstation, Workstation
 from tests.engine.pictures import assert_desktop
 from tests.engine.test_up import PHASES
 
+pytestmark = pytest.mark.engine_26
+
 
 def settled(workstation: Workstation) -> Picture:
     with workstation.login_vnc() as client:

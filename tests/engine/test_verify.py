@@ -66,6 +66,7 @@ def failures(subject: Subject, groups: Sequence[str]) -> list[str]:
 # -------------------------------------------------------------------------------------------------- soundness
 
 
+@pytest.mark.engines
 def test_a_sound_workstation_passes_every_quick_group(shared: Workstation, tmp_path: Path) -> None:
     junit, folder = tmp_path / "out/junit.xml", tmp_path / "report"
 

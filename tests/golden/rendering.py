@@ -14,13 +14,14 @@ from builder.adapters.assets import load_assets
 from builder.core.catalog import Catalog, parse_catalog
 from builder.core.config import parse_config
 from builder.core.facts import HostFacts
+from builder.core.lock import Lock, answer_by
 from builder.core.plan import make_plan
 from builder.core.projects import describe_commit, describe_tree, describe_wheel
 from builder.core.render import render_compose, render_image
 from builder.core.resolve import resolve_config
 from builder.core.service import Site, make_service
 from builder.model import Assets, Plan, Project, ProjectKind, PythonSource, RenderedFile, RenderedTree, Resolved
-from builder.tasks.prepare import assume_answers, read_our_project
+from builder.tasks.layout import assume_answers, read_our_project
 
 VERSION: Final = "0.0.0"
 FACTS: Final = HostFacts(
@@ -74,19 +75,30 @@ def look_at(source: PythonSource) -> Project:
             return describe_wheel(source, "0" * 64)
 
 
-def render(text: str | None, *, facts: HostFacts = FACTS) -> Rendered:
-    """The image and the service of `text`, on the base that it asks for. Raises ConfigError where it is refused."""
-    resolved = resolve(text, facts=facts)
+def render(text: str | None, *, facts: HostFacts = FACTS, lock: Lock | None = None) -> Rendered:
+    """The image and the service of `text`, with what `lock` answers, or else on the base that it asks for. Raises
+    ConfigError where it is refused."""
+    asked = resolve(text, facts=facts)
+    answers = answer_by(lock) if lock else assume_answers(asked)
+    resolved = resolve(text, base=answers.base.name, facts=facts)
     projects = {tool.name: look_at(tool.python) for tool in resolved.tools if tool.python}
     plan = make_plan(
         resolved,
-        assume_answers(resolved),
-        requested_base=resolved.base.name,
+        answers,
+        requested_base=asked.base.name,
         rootfs=assets().rootfs,
         templates=assets().templates,
         projects=projects,
     )
-    tree = render_image(plan, rootfs=assets().rootfs, templates=assets().templates, version=VERSION, projects=projects)
+    tree = render_image(
+        plan,
+        rootfs=assets().rootfs,
+        templates=assets().templates,
+        version=VERSION,
+        projects=projects,
+        locked=answers.packages,
+        closures=answers.closures,
+    )
     ports = {port.name: port.host for port in resolved.runtime.ports}
     site = Site(workspace=facts.workspace, secrets_dir=SECRETS, ports=ports)
     spec = make_service(plan, resolved.runtime, site, assets().service)

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from builder import wiring
-from builder.adapters.hostinfo import NetworkSettings, render_host_secrets
+from builder.adapters.handover import render_build_secrets
+from builder.adapters.hostinfo import NetworkSettings
 from builder.core.config import parse_config
 from builder.core.source import FORBIDDEN
 from builder.core.validation import Text
@@ -79,7 +80,8 @@ FIELDS: Final[Mapping[str, Field]] = {
     "user.name": Field(twins=("person",)),
     "tools{key}": closed(*catalog().tools, value=True),
     "tools{}.version": closed(*catalog().tools["node"].versions.choices, key="node"),
-    "apt[]": Field(twins=("zzz-plain", INSTALLED)),
+    "apt.packages[]": Field(twins=("zzz-plain", INSTALLED)),
+    "apt.snapshot": Field(twins=("2024-01-15",), more=("20240115T120000Z",)),
     "npm[]": Field(
         twins=("zzz-plain@1.0.0",),
         more=("npm-novnc@1.0.0", "novnc@1.0.0", "base@1.0.0", "@a/workstation@1.0.0", "@-/a@1.0.0-rc.1+x"),
@@ -92,6 +94,8 @@ FIELDS: Final[Mapping[str, Field]] = {
     **check_fields("framework.checks[]"),
     "desktop.server": closed(*catalog().providers("vnc-server")),
     "desktop.geometry": Field(twins=("1280x800",)),
+    "desktop.keyboard": Field(twins=("de", "de(nodeadkeys)"), more=("no", "us(T3)", "latam", "jp(OADG109A)")),
+    "host": Field(twins=("ssh://me@192.0.2.7:2222",), more=("local", "ssh://box", "ssh://[::1]:22/")),
     "bind": Field(twins=("127.0.0.1",), more=("::1", "127.9.9.9", "0:0:0:0:0:0:0:1")),
     "expose.address": Field(twins=("192.0.2.7",), more=("::", "0.0.0.0", "2001:DB8::1", "127.0.0.2")),  # noqa: S104
     "expose.names[]": Field(more=("a.b-c.d9", "null", "true", "x" * 63)),
@@ -103,11 +107,19 @@ FIELDS: Final[Mapping[str, Field]] = {
     ),
     "mounts[].source": Field(twins=("./plain",), beside={"target": "/srv/plain"}),
     "mounts[].target": Field(twins=("/srv/plain",), beside={"source": "./plain"}),
+    "sidecars{key}": closed(*catalog().sidecars, value=True),
+    "sidecars{}.version": Field(twins=("16",), key="postgres"),
+    "hooks.on_create[]": Field(more=("a; b && c | d > e $(f) `g` 'h' \"i\" # j",)),
+    "hooks.on_start[]": Field(),
+    "dotfiles.git": Field(twins=("https://example.org/plain.git",)),
+    "dotfiles.path": Field(twins=("./plain",)),
+    "env_file[]": Field(twins=("./plain.env",)),
     "resources.memory": Field(twins=("1g",)),
     "resources.shm": Field(twins=("1g",)),
     "locale": Field(twins=("en_US.UTF-8", "C.UTF-8")),
     "timezone": Field(twins=("UTC",), more=("America/Argentina/Buenos_Aires", "Etc/GMT+1", "Asia/Ust-Nera")),
     "shell.theme": Field(),
+    "catalogue[]": Field(twins=("./plain",)),
     "sources{key}": closed(*ARCHIVES, value="./plain.tar"),
     "sources{}": Field(twins=("./plain.tar",), key=ARCHIVES[0]),
     "ssh.authorized_keys[]": Field(twins=("./plain.pub",)),
@@ -116,7 +128,18 @@ FIELDS: Final[Mapping[str, Field]] = {
     "mirrors.apt.ubuntu": Field(twins=("http://plain.example",)),
     "mirrors.pypi": Field(twins=("https://plain.example", "http://plain.example")),
     "mirrors.npm": Field(twins=("https://plain.example",), more=("https://plain.example/@x", "http://h/a=b&c=%20")),
-    "ca_bundle": Field(twins=("./plain.pem",)),
+    "mirrors.archives": Field(twins=("https://plain.example",), more=("http://h/a/{host}/b",)),
+    "mirrors.images": Field(twins=("registry.example/plain",), more=("localhost:5000", "a:1/b-c/d__e")),
+    "mirrors.snapshot.debian": Field(
+        twins=("https://plain.example/{timestamp}",), more=("http://h/{archive}/{timestamp}/",)
+    ),
+    "mirrors.snapshot.ubuntu": Field(twins=("https://plain.example/{timestamp}",)),
+    "ca_bundle.path": Field(twins=("./plain.pem",)),
+    "cache.registry": Field(twins=("plain.example/team",), more=("localhost/a", "h:5000/a__b.c--d/e", "127.0.0.1:1/a")),
+    "backup.to": Field(twins=("./plain",), more=("sftp://a@b:22/~/c", "s3:h/b/c", "gs:b:/c")),
+    "backup.volumes[]": Field(),
+    "backup.exclude[]": Field(),
+    "backup.identity": Field(twins=("./plain",)),
     **check_fields("verify.checks[]"),
     "verify.tests": Field(twins=("./plain",)),
     "budgets{key}": Field(value=1),
@@ -240,7 +263,7 @@ def host_lines(text: str) -> dict[str, list[str]]:
     """What stands before the value in every line of the files for apt, pip and npm."""
     config = parse_config(text, file="devbox.yaml", defaults=FACTS)
     with mock.patch.object(wiring, "find_network_settings", NetworkSettings):
-        files = render_host_secrets(wiring.find_settings(config, FACTS))
+        files = render_build_secrets(wiring.find_settings(config, FACTS))
     lines = {name: data.decode().split("\n") for name, data in files.items()}
     return {name: [line.partition("=")[0].strip() for line in of_file] for name, of_file in lines.items()}
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import docker
 import pytest
+import requests
+from docker.errors import APIError
 
+from bench import far, far_end
 from bench.charts import draw_shares, draw_timelines
 from bench.compare import Comparison
 from bench.figures import Figure, Results, Share, Timeline, make_figure, ratio_interval, take_turns
@@ -17,9 +23,11 @@ from bench.measures import ENGINELESS, MEASURES, USUAL
 from bench.painted import TOLERANCE, Still, find_painted
 from bench.report import find_kept, render_json, render_markdown, render_table
 from bench.sizes import share_out
+from bench.stand import remove_images
 from bench.targets import BARS
 from bench.vnc_cases import PAGE, TIGER_CASES, TIGHT_CASES
-from builder.adapters.hostinfo import NetworkSettings, render_host_files, render_host_secrets
+from builder.adapters.handover import render_build_secrets
+from builder.adapters.hostinfo import NetworkSettings
 from builder.adapters.rfb import ask_tight
 from builder.core.contents import Contents
 from builder.core.dpkg import parse_status
@@ -101,6 +109,13 @@ def test_notes_and_shares_are_told() -> None:
     assert "| desktop | 140.0 | 400.0 |" in render_markdown(RESULTS, "python -m bench")
 
 
+def test_where_more_is_better_the_bar_is_a_floor() -> None:
+    fast, slow = (make_figure("tunnel-fetch", "x", "MB/s", (rate,), "`ssh -L`", (100.0,)) for rate in (80.0, 79.0))
+    assert (fast.met, slow.met) == (True, False)
+    table = render_table(Results(date="", machine={}, figures=(slow,)))
+    assert "ratio >= 0.8  not met" in table
+
+
 def test_what_a_person_wrote_below_the_mark_is_kept() -> None:
     once = render_markdown(RESULTS, "python -m bench", kept="## Choices\n\nBecause.")
     again = render_markdown(RESULTS, "python -m bench", kept=find_kept(once))
@@ -124,10 +139,24 @@ def test_pictures_are_well_formed_and_to_scale() -> None:
 def test_the_table_of_measures_and_the_bars_are_whole() -> None:
     assert set(MEASURES) >= ENGINELESS | set(USUAL)
     assert "framework-10gb" not in USUAL
-    assert all(bar.value is not None or bar.ratio is not None for bar in BARS.values())
+    assert all((bar.value, bar.ratio, bar.floor) != (None, None, None) for bar in BARS.values())
 
 
 # ----------------------------------------------------------------------------------------------------- comparing
+
+
+def test_the_other_end_of_a_tunnel_gives_takes_and_echoes_all_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with far_end.Server(("127.0.0.1", 0), far_end.Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setattr(far, "PORT", server.server_address[1])
+        assert far.fetch("127.0.0.1", 1_000_003) > 0
+        assert far.send("127.0.0.1", 1_000_003) > 0
+        assert far.round_trip("127.0.0.1", 3) > 0
+        with far.talking("127.0.0.1", "give 10") as wire, pytest.raises(EOFError, match="1 bytes did not come"):
+            far_end.take(wire, 11)
+        server.shutdown()
 
 
 def test_noise_is_not_worse_and_a_clear_loss_is() -> None:
@@ -215,8 +244,29 @@ def test_the_web_page_is_measured_as_it_is() -> None:
 
 def test_the_naive_build_mounts_what_the_bench_gives_it() -> None:
     """A build that mounts what is not there fails after minutes, in a bench and in no test."""
-    settings = NetworkSettings()
     text = (SOURCE / "Dockerfile").read_text()
-    assert set(re.findall(r"type=secret,id=([\w.]+)", text)) <= render_host_secrets(settings).keys()
-    assert set(re.findall(r"/run/devbox-host/([\w.]+)", text)) <= render_host_files(settings).keys()
-    assert "/host/" not in text.replace("/run/devbox-host", "")
+    assert set(re.findall(r"type=secret,id=([\w.]+)", text)) <= render_build_secrets(NetworkSettings()).keys()
+    assert "source=host" not in text
+
+
+@pytest.mark.parametrize(("code", "ends"), [(409, False), (500, True)])
+def test_an_image_that_somebody_else_runs_by_now_stays_and_costs_no_figures(
+    code: int, ends: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    removed: list[str] = []
+    answer = requests.Response()
+    answer.status_code = code
+
+    def remove(tag: str) -> None:
+        if tag == "ours:1":
+            raise APIError("refused", response=answer)
+        removed.append(tag)
+
+    monkeypatch.setattr(docker, "from_env", lambda: SimpleNamespace(images=SimpleNamespace(remove=remove)))
+    if ends:
+        with pytest.raises(APIError):
+            remove_images({"ours:1", "ours:2"})
+        return
+    remove_images({"ours:1", "ours:2"})
+    assert removed == ["ours:2"]
+    assert "ours:1 stays" in capsys.readouterr().err

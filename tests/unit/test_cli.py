@@ -9,16 +9,23 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import typer
 import yaml
 
+from builder.adapters.runlog import list_runs
 from builder.cli import app, run
 from builder.errors import EngineError
+from builder.tasks import status
+from builder.tasks.interfaces import Context
+from tests.unit.core.saved_images import TIME, file, make_layer, save
 
 VERBS = (
     "init", "config", "plan", "render", "build", "up", "status", "list", "shell", "exec", "logs", "open", "password",
-    "screenshot", "sbom", "verify", "stop", "start", "down", "doctor", "version",
+    "screenshot", "compare", "save", "load", "sbom", "verify", "stop", "start", "down", "backup", "backups",
+    "restore", "doctor", "version",
 )  # fmt: skip
 
 
@@ -64,6 +71,14 @@ def test_help_lists_every_verb_with_what_it_does(devbox: Devbox) -> None:
     listed = dict(re.findall(r"^  (\w+)  +(\S.*)$", result.out.partition("Commands:")[2], re.MULTILINE))
     assert result.code == 0
     assert set(VERBS) <= set(listed)
+
+
+@pytest.mark.parametrize("verb", ["up", "lock"])
+def test_a_name_without_update_is_told_how_to_say_it_to_the_same_verb(devbox: Devbox, verb: str) -> None:
+    result = devbox(verb, "git")
+    assert result.code == 2
+    assert "`git` needs --update" in result.err
+    assert f"hint: `devbox {verb} --update git`" in result.err
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -187,6 +202,22 @@ def test_an_interrupt_has_its_own_code(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == "interrupted\n"
 
 
+@pytest.mark.parametrize("signalled", [KeyboardInterrupt, typer.Abort])  # of a task, of a question
+def test_an_interrupt_is_kept_as_one(
+    signalled: type[BaseException], devbox: Devbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(context: Context) -> NoReturn:
+        raise signalled
+
+    monkeypatch.setattr(status, "list_statuses", interrupted)
+
+    assert devbox("list") == Result(130, "", "interrupted\n")
+
+    (path,) = list_runs(Path(os.environ["XDG_STATE_HOME"]), devbox.folder)
+    ended = json.loads(path.read_text().splitlines()[-1])
+    assert (ended["code"], ended["text"]) == (130, "interrupted")
+
+
 def test_the_code_of_a_command_inside_comes_back() -> None:
     assert run(lambda: 7) == 7
     assert run(lambda: None) == 0
@@ -250,10 +281,16 @@ def test_a_folder_that_cannot_be_used_is_told(devbox: Devbox, name: str) -> None
 def test_output_that_cannot_be_written_is_told(devbox: Devbox) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", "from builder.__main__ import write; write('x')"],
+            [sys.executable, "-c", "from builder import __main__; __main__.answer = lambda *_: 'x'; __main__.main()"],
             stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
         )  # fmt: skip
     assert (done.returncode, done.stderr.splitlines()[0][:43]) == (8, "error: standard output cannot be written: N")
+
+
+def test_an_error_that_nobody_can_read_keeps_its_code(devbox: Devbox) -> None:
+    with Path("/dev/full").open("w") as full:
+        argv = [sys.executable, "-m", "builder", "-C", str(devbox.folder), "nope"]
+        assert subprocess.run(argv, stderr=full, check=False, timeout=60).returncode == 2
 
 
 def test_a_bill_goes_into_no_device(devbox: Devbox) -> None:
@@ -263,3 +300,60 @@ def test_a_bill_goes_into_no_device(devbox: Devbox) -> None:
 def test_a_bill_for_a_folder_that_is_not_there_asks_no_engine(devbox: Devbox) -> None:
     found = devbox("sbom", "--output", "none/bill.json")
     assert (found.code, found.err.splitlines()[0]) == (2, "error: none: there is no such folder")
+
+
+@pytest.mark.parametrize("verb", ["save", "diagnose"])
+@pytest.mark.parametrize(
+    ("file", "message"), [("pipe", "pipe: is no plain file"), ("none/x", "none: there is no such folder")]
+)
+def test_a_file_that_cannot_be_is_told_first_and_a_pipe_stays_one(
+    verb: str, file: str, message: str, devbox: Devbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(devbox.folder)
+    os.mkfifo("pipe")
+
+    found = devbox(verb, file)
+
+    assert found == Result(2, "", f"error: {message}\nhint: name a file in a folder of yours\n")
+    assert Path("pipe").is_fifo()
+
+
+@pytest.fixture
+def saved(workspace: Path) -> list[str]:
+    """Two images in files, which differ in a time."""
+    paths = [workspace / "one.tar", workspace / "other.tar"]
+    for second, path in enumerate(paths):
+        path.write_bytes(save([make_layer([file("a", mtime=TIME + second)])]))
+    return [str(path) for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("level", "code"), [((), 1), (("--level", "R3"), 1), (("--level", "R2"), 0), (("--level", "R1"), 0)]
+)
+def test_compare_ends_with_one_where_less_holds_than_asked(
+    devbox: Devbox, saved: list[str], level: tuple[str, ...], code: int
+) -> None:
+    result = devbox("compare", *saved, *level)
+    assert result.code == code
+    assert "R2  yes  the same files, but for times\nR3  no " in result.out
+
+
+def test_compare_finds_nothing_in_the_same_file_and_says_all_as_json(devbox: Devbox, saved: list[str]) -> None:
+    result = devbox("compare", saved[0], saved[0])
+    assert (result.code, result.out.splitlines()[-1]) == (0, "1 of 1 layers are the same")
+    found = json.loads(devbox("compare", *saved, "--json").out)
+    assert (found["level"], found["holds"]["R3"]) == ("R2", False)
+    assert found["files"] == [
+        {
+            "path": "/a",
+            "change": "changed",
+            "step": "RUN layer 0",
+            "package": "",
+            "aspects": [{"name": "mtime", "before": "2020-01-01T00:00:00Z", "after": "2020-01-01T00:00:01Z"}],
+        }
+    ]
+
+
+@pytest.mark.parametrize("words", [("a", "b", "c"), ("a", "--level", "R9")])
+def test_compare_refuses_what_it_cannot_mean(devbox: Devbox, words: tuple[str, ...]) -> None:
+    assert devbox("compare", *words).code == 2

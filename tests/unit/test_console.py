@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from builder.console import describe_event, describe_step, draw_bar, make_reporter
+from builder.console import choose_mode, make_reporter
+from builder.console.reporters import PlainReporter
+from builder.core.wording import describe_event, describe_step, draw_bar
 from builder.model import Event, LogLine, Note, PhaseReached, StepProgress, TaskEnded, TaskStarted
 
 EVENTS: tuple[Event, ...] = (
@@ -41,6 +43,10 @@ def test_plain_lines_tell_the_whole_story() -> None:
         "  ✓ panel after 0.46 s",
         "! port 5901 is taken",
     ]
+
+
+def test_what_a_hook_writes_is_shown_in_plain_lines_too() -> None:
+    assert written("plain", LogLine(name="on_create", text="3 packages added")) == "  3 packages added\n"
 
 
 def test_plain_lines_do_not_repeat_a_step_that_only_moves_on() -> None:
@@ -88,11 +94,60 @@ def test_a_failed_task_is_marked() -> None:
     )
 
 
-def test_the_live_view_leaves_what_is_done_behind_it() -> None:
-    text = written("live", *EVENTS)
-    assert "✓ apt: 41 packages (12.3 s)" in text
-    assert "! port 5901 is taken" in text
-    assert "Unpacking" not in text
+def test_the_live_view_leaves_of_a_task_how_it_ended() -> None:
+    assert written("live", *EVENTS) == "✓ devbox/x:1 built (20.0 s)\n  ✓ panel after 0.46 s\n! port 5901 is taken\n"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_plain_lines_explain_a_silence_and_then_are_patient() -> None:
+    clock, stream = Clock(), io.StringIO()
+    reporter = PlainReporter(stream, now=clock)
+    reporter(TaskStarted(name="build", text="build"))
+    reporter(StepProgress(name="apt", text="41 packages", state="running"))
+    for clock.now in (9.9, 10.0, 11.0, 29.0, 30.0, 31.0):
+        reporter.tick()
+    reporter(LogLine(name="apt", text="Get:1 git"))
+    for clock.now in (40.9, 41.0):
+        reporter.tick()
+    reporter(TaskEnded(name="build", text="built", seconds=42.0))
+    clock.now = 100.0
+    reporter.tick()
+    reporter.close()
+    look = ": `devbox doctor` in another terminal looks at engine, disk and sources"
+    assert [line for line in stream.getvalue().splitlines() if "no news" in line] == [
+        f"  … no news for {seconds} s, still waiting for apt{look}" for seconds in (10, 30, 10)
+    ]
+
+
+def test_quiet_stays_quiet() -> None:
+    clock, stream = Clock(), io.StringIO()
+    reporter = PlainReporter(stream, now=clock, only_warnings=True)
+    reporter(TaskStarted(name="build", text="build"))
+    clock.now = 60.0
+    reporter.tick()
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("environment", "terminal", "mode"),
+    [
+        ({"TERM": "xterm"}, True, "live"),
+        ({"TERM": "xterm"}, False, "plain"),
+        ({"TERM": "xterm", "CI": "true"}, True, "plain"),
+        ({"TERM": "dumb"}, True, "plain"),
+        ({}, True, "plain"),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, True, "live"),
+    ],
+)
+def test_a_tree_is_drawn_where_lines_can_be_drawn_anew(environment: dict[str, str], terminal: bool, mode: str) -> None:
+    assert choose_mode(environment, terminal=terminal) == mode
 
 
 def test_the_live_view_takes_brackets_as_they_are() -> None:

@@ -15,7 +15,7 @@ FAMILIES = [item for item in ALL if item is DevboxError or DevboxError in item._
 def test_every_family_has_an_exit_code_of_its_own() -> None:
     codes = [family.exit_code for family in FAMILIES]
     assert len(codes) == len(set(codes))
-    assert sorted(codes) == [1, 2, 3, 4, 5, 6, 7, 8, 130]
+    assert sorted(codes) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 130]
 
 
 def test_the_docstring_draws_the_tree_as_it_is() -> None:

@@ -24,7 +24,8 @@ ALLOWED = {
     "cli": {"errors", "model", "core", "adapters", "tasks", "console", "suite", "wiring", "shortcut"},
     "wiring": {"errors", "model", "core", "adapters", "tasks", "console", "suite"},
     "shortcut": {"errors", "core", "adapters", "tasks"},
-    "__main__": {"errors", "cli", "shortcut"},
+    "crash": {"core", "adapters"},
+    "__main__": {"errors", "cli", "crash", "shortcut"},
     "__init__": set(),
 }
 EFFECTS = {

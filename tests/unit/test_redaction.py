@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from builder.console import describe_event, make_reporter
+from builder.console import make_reporter
+from builder.core.wording import describe_event
 from builder.errors import BuildError, HostError
 from builder.model import LogLine, Note, StepProgress
 from builder.redaction import has_login, redact

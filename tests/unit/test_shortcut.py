@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -39,8 +40,13 @@ def workspace(tmp_path: Path, engine: dict[str, str]) -> Path:
     """A folder that says it was brought up by this devbox, on this engine."""
     folder = tmp_path / "ws"
     (folder / ".workstation").mkdir(parents=True)
-    remember(folder, {"fingerprint": take_fingerprint(folder, engine), "spec": "s"})
+    remember(folder, {"fingerprint": take_fingerprint(folder, engine), "lock": lock_of(folder), "spec": "s"})
     return folder
+
+
+def lock_of(folder: Path) -> str:
+    (folder / "devbox-lock.json").write_text("{}\n")
+    return hashlib.sha256(b"{}\n").hexdigest()
 
 
 def remember(folder: Path, state: object) -> None:
@@ -61,6 +67,13 @@ def test_what_needs_a_parser_is_left_to_it(words: list[str], engine: dict[str, s
 
 def test_a_changed_devbox_yaml_goes_the_long_way(workspace: Path, engine: dict[str, str]) -> None:
     (workspace / "devbox.yaml").write_text("name: ws\n")
+    assert answer(["-C", str(workspace), "up"], engine) is None
+
+
+@pytest.mark.parametrize("text", ['{"lock": 1}\n', None])
+def test_another_lock_or_none_goes_the_long_way(workspace: Path, engine: dict[str, str], text: str | None) -> None:
+    lock = workspace / "devbox-lock.json"
+    lock.unlink() if text is None else lock.write_text(text)
     assert answer(["-C", str(workspace), "up"], engine) is None
 
 
@@ -143,3 +156,62 @@ def test_an_answer_loads_nothing_heavy(workspace: Path, engine: dict[str, str], 
     environment = {**engine, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert not HEAVY & set(done.stdout.split())
+
+
+def test_after_one_that_was_killed_the_long_way_is_gone_and_status_says_so(
+    workspace: Path, engine: dict[str, str]
+) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED, str(workspace)], check=False, cwd=Path(__file__).parents[2], timeout=60
+    )
+    assert process.returncode == -9
+    assert answer(["-C", str(workspace), "up"], engine) is None
+    said = answer(["-C", str(workspace), "status"], engine)
+    assert said is not None
+    assert "was killed while building the image; `devbox up` goes on from there" in said
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from builder.adapters.workspace import Workspace
+space = Workspace(Path(sys.argv[1]))
+with space.lock("up"):
+    space.intend("building the image")
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("before", [[], ["--log", "json"]], ids=str)
+def test_a_start_without_a_plan_loads_no_parser_no_template_and_not_what_typer_parses_by(
+    workspace: Path, engine: dict[str, str], before: list[str]
+) -> None:
+    """They are a third of the time until the desktop is there."""
+    (workspace / ".workstation/state.json").unlink()
+    argv = [sys.executable, "-c", START, "-C", str(workspace), *before, "up", "--json"]
+    environment = {**engine, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert "docker" in done.stdout.split()
+    heavy = {"pydantic", "typer._adapters", "jinja2", "yaml", "rich", "paramiko"}
+    ours = {"core.config", "core.catalog", "core.lock", "core.plan", "tasks.prepare", "adapters.sources",
+            "adapters.assets", "adapters.kept", "adapters.buildkit"}  # fmt: skip
+    assert not (heavy | {f"builder.{name}" for name in ours}) & set(done.stdout.split())
+
+
+START = """
+import sys
+import builder.tasks.again, builder.tasks.status
+from builder.cli import main
+
+def start(context, fingerprint):
+    context.workspace.load_state()
+    context.histories.recall("ws")
+    context.backups.volumes("ws", context.workspace.root)
+    context.keys.ensure("ws", context.workspace.root, ())
+    context.engine()
+    print(*sorted(sys.modules))
+    raise SystemExit
+
+builder.tasks.again.start_unchanged = start
+main(sys.argv[1:])
+"""

@@ -60,28 +60,37 @@ class Connection:
             arch=str(self._about.get("Arch", "")),
             os=str(self._about.get("Os", "")),
             buildkit=self.has_buildkit(),
+            kind=self.kind,
             cgroup=str(info.get("CgroupVersion", "1")),
             storage=str(info.get("Driver", "")),
             rootless=any("name=rootless" in item for item in info.get("SecurityOptions") or ()),
-            host=self.host.url,
+            host=self.host.named,
             runc=self._find_runc(),
             desktop=info.get("OperatingSystem") == "Docker Desktop",
             firewall=str((info.get("FirewallBackend") or {}).get("Driver", "")),
         )
 
+    @property
+    def kind(self) -> str:
+        """docker, or podman: by the name of what answers."""
+        names = (str(item.get("Name", "")).lower() for item in self._about.get("Components") or ())
+        return "podman" if any("podman" in name for name in names) else "docker"
+
     def _find_runc(self) -> str:
         """Debian and Ubuntu write the version of their package, which tells of mends, where others write a commit."""
         for item in self._about.get("Components") or ():
-            if item.get("Name") == "runc":
-                version = str(item.get("Version", ""))
-                package = str((item.get("Details") or {}).get("GitCommit", ""))
-                return package if version and package.startswith(version) else version
+            version, details = str(item.get("Version", "")), item.get("Details") or {}
+            match item.get("Name"):
+                case "runc":
+                    package = str(details.get("GitCommit", ""))
+                    return package if version and package.startswith(version) else version
+                case "OCI Runtime (runc)":  # podman: its package is name_version_architecture
+                    return next(iter(str(details.get("Package", "")).split("_")[1:2]), "")
         return ""
 
     def has_buildkit(self) -> bool:
         """Docker engines since 18.09 have it whatever `/_ping` says is their default; podman's API has not."""
-        parts = [str(item.get("Name", "")).lower() for item in self._about.get("Components") or ()]
-        return self._about.get("Os") == "linux" and not any("podman" in name for name in parts)
+        return self._about.get("Os") == "linux" and self.kind == "docker"
 
     @property
     def prefix(self) -> str:
@@ -96,8 +105,10 @@ class Connection:
         params: Mapping[str, str | list[str]],
         body: Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
+        silence_s: float | None = None,
     ) -> Generator[Json, None, None]:
-        """POST `path` and yield the JSON messages of the answer as they come, without any time limit between them.
+        """POST `path` and yield the JSON messages of the answer as they come. `silence_s` is how long the engine may
+        say nothing, and read nothing of `body`; None is for ever.
 
         An `error` message is left to the caller. Closing the iterator closes the connection.
         """
@@ -108,11 +119,11 @@ class Connection:
                 data=body,
                 headers=dict(headers or {}),
                 stream=True,
-                timeout=None,  # also of a write: BuildKit reads the context only when it wants it
+                timeout=silence_s,
             )
             try:
                 if response.status_code >= 400:
-                    raise answer_error(doing, response.status_code, _reason(response), self.host)
+                    raise answer_error(doing, response.status_code, reason(response), self.host)
                 for line in response.iter_lines(chunk_size=None):
                     if line.strip():
                         yield json.loads(line)
@@ -126,10 +137,10 @@ class Connection:
                 f"{self._api.base_url}{self.prefix}{path}", params=dict(params), timeout=timeout_s
             )
         if response.status_code >= 400:
-            raise answer_error(doing, response.status_code, _reason(response), self.host)
+            raise answer_error(doing, response.status_code, reason(response), self.host)
 
 
-def _reason(response: requests.Response) -> str:
+def reason(response: requests.Response) -> str:
     """The engine's own words: {"message": ...}, or whatever it wrote."""
     try:
         value: Any = response.json()
@@ -158,8 +169,9 @@ def _open_client(host: EngineHost, api: tuple[int, int], timeout_s: float) -> do
         client = docker.APIClient(
             base_url=host.url, version=f"{api[0]}.{api[1]}", timeout=int(timeout_s), tls=_tls(host)
         )
-    if host.socket:
-        client.trust_env = False  # no proxy or netrc look-ups for a local socket
+    # No proxy and no netrc: what is hijacked goes straight, too. And no REQUESTS_CA_BUNDLE, which would take the place
+    # of the engine's own authority.
+    client.trust_env = not (host.socket or host.tls)
     return client
 
 
@@ -176,16 +188,16 @@ def _agree(about: Json, host: EngineHost) -> tuple[int, int]:
     """The newest API version that both sides know."""
     newest, oldest = _number(about.get("ApiVersion")), _number(about.get("MinAPIVersion", "1.0"))
     if newest is None or oldest is None:
-        raise EngineError("this is no container engine", where=host.url, hint="look at DOCKER_HOST")
+        raise EngineError("this is no container engine", where=host.named, hint="look at DOCKER_HOST")
     named = about.get("Version", "unknown")
     if newest < OLDEST_API:
         raise EngineError(
             f"engine {named} is too old: it speaks API {about.get('ApiVersion')}, devbox needs 1.40",
-            where=host.url,
+            where=host.named,
             hint="install Docker Engine 20.10 or newer",
         )
     if oldest > NEWEST_API:
-        raise EngineError(f"engine {named} is too new for this devbox", where=host.url, hint="install a newer devbox")
+        raise EngineError(f"engine {named} is too new for this devbox", where=host.named, hint="install a newer devbox")
     return min(newest, NEWEST_API)
 
 

@@ -5,32 +5,28 @@ Must not touch a container that is not ours: see `create_container`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Collection, Iterator
+from contextlib import closing, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
 
 import docker.errors
 
 from builder.adapters.engine.connection import Connection
-from builder.adapters.engine.failures import FOREIGN_HINT, answer_error
-from builder.adapters.engine.spec import PROJECT, SERVICE, WORKSTATION, create_arguments, is_ours
-from builder.adapters.engine.views import (
-    EngineEvent,
-    Json,
-    Stats,
-    container_view,
-    event_view,
-    published_ports,
-    stats_view,
-)
+from builder.adapters.engine.failures import answer_error, foreign_error
+from builder.adapters.engine.spec import PROJECT, SERVICE, create_arguments, is_ours
+from builder.adapters.engine.views import EngineEvent, Json, container_view, event_view, published_ports, stats_view
 from builder.adapters.engine.wire import Frame, frames, hijack, lines
-from builder.core.labels import LABEL_WORKSPACE
+from builder.core.labels import LABEL_WORKSPACE, WORKSTATION
 from builder.errors import EngineError
 
 if TYPE_CHECKING:
     from builder.model import ServiceSpec
-    from builder.views import ContainerView
+    from builder.views import ContainerView, Stats
+
+
+REMOVAL_S: Final = 60
 
 
 class ContainerVerbs(Connection):
@@ -39,26 +35,38 @@ class ContainerVerbs(Connection):
         return tuple(view for view in self._list_containers(f"{PROJECT}={project}") if is_ours(view.labels))
 
     def find_container(self, project: str, service: str = WORKSTATION) -> ContainerView | None:
-        """The container of one service, or None. One question."""
+        """The container of one service, or None. One question. While one replaces another there are two: the one that
+        has the name comes first, for the other's is longer."""
         found = (view for view in self.find_containers(project) if view.labels.get(SERVICE) == service)
         return next(found, None)
 
     def find_workstations(self) -> tuple[ContainerView, ...]:
         """Every workstation of this engine, whatever its project. One question."""
+        return self._list_containers(LABEL_WORKSPACE, f"{SERVICE}={WORKSTATION}")
+
+    def find_services(self) -> tuple[ContainerView, ...]:
+        """Workstations and sidecars of this engine, whatever their project. One question."""
         return self._list_containers(LABEL_WORKSPACE)
 
-    def _list_containers(self, label: str) -> tuple[ContainerView, ...]:
+    def used_images(self, *, but: Collection[str] = ()) -> frozenset[str]:
+        """Ids of the images that any container of this engine was made of, whoever made it, but for some containers."""
         with self.asking("cannot list containers"):
-            found = self._api.containers(all=True, filters={"label": [label]})
+            found = self._api.containers(all=True)
+        return frozenset(str(item["ImageID"]) for item in found if item["Id"] not in but)
+
+    def _list_containers(self, *labels: str) -> tuple[ContainerView, ...]:
+        with self.asking("cannot list containers"):
+            found = self._api.containers(all=True, filters={"label": list(labels)})
         return tuple(sorted((container_view(item) for item in found), key=lambda view: view.name))
 
-    def create_container(self, spec: ServiceSpec, image_id: str) -> str:
-        """Make the container (not started) and return its id. Network and volumes must be there already.
+    def create_container(self, spec: ServiceSpec, image_id: str, *, name: str | None = None) -> str:
+        """Make the container (not started) and return its id. Network and volumes must be there already. `name` is
+        for one that gets its own later.
 
         A container of the same name that is not ours is named in the EngineError and left alone; one of ours is too,
         since only the caller knows whether it may go.
         """
-        name = spec.container_name
+        name = name or spec.container_name
         try:
             with self.asking(f"cannot make the container {name}"):
                 answer = self._api.create_container_from_config(create_arguments(spec, image_id), name)  # type: ignore[no-untyped-call]
@@ -77,28 +85,45 @@ class ContainerVerbs(Connection):
                 f"the workstation {name} exists already (workspace {owner})",
                 hint="run `devbox down` there, or choose another name with `name:` in devbox.yaml",
             )
-        return EngineError(f"a container named {name} exists and was not made by devbox", hint=FOREIGN_HINT)
+        return foreign_error("container", name)
+
+    def rename(self, container: str, name: str) -> None:
+        with self.asking(f"cannot give the container its name {name}"):
+            self._api.rename(container, name)
 
     def start(self, container: str) -> None:
+        """Start it; one that was paused goes on."""
         with self.asking("cannot start the workstation"):
-            self._api.start(container)
+            try:
+                self._api.start(container)
+            except docker.errors.APIError as error:
+                if "paused" not in str(error.explanation):
+                    raise
+                self._api.unpause(container)
 
     def stop(self, container: str, grace_s: int) -> None:
-        """Ask it to end, kill it after `grace_s`. Nothing happens to one that does not run."""
-        with self.asking("cannot stop the container"):
+        """Ask it to end, kill it after `grace_s`. Nothing happens to one that does not run, or is gone."""
+        with self.asking("cannot stop the container"), suppress(docker.errors.NotFound):
             self._api.stop(container, timeout=grace_s)
 
     def kill(self, container: str, signal: str = "SIGKILL") -> None:
         with self.asking("cannot signal the container"):
             self._api.kill(container, signal=signal)
 
-    def remove(self, container: str) -> None:
-        """Remove the container, running or not; never a volume. One that is gone already is what was wanted."""
+    def remove(self, container: str, *, unnamed: bool = False) -> None:
+        """Remove the container, running or not; never a volume with a name, and with `unnamed` those that the engine
+        made for this container alone, since its image declares them. One that is gone already is what was wanted, and
+        so is one that goes: the `devbox` that asked for it may have been killed before it was answered."""
         with self.asking("cannot remove the container"):
             try:
-                self._api.remove_container(container, v=False, force=True)
+                self._api.remove_container(container, v=unnamed, force=True)
             except docker.errors.NotFound:
                 return
+            except docker.errors.APIError as error:
+                if error.status_code != HTTPStatus.CONFLICT:
+                    raise
+                with suppress(docker.errors.NotFound):
+                    self._api.wait(container, timeout=REMOVAL_S, condition="removed")
 
     def inspect(self, container: str) -> Json:
         """The engine's own description, raw: for tests and for causes that `ContainerView` does not carry."""

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from http.client import HTTPException
+from typing import Final
 
 from builder.adapters.clock import wait_for
 from builder.adapters.engine.connection import Connection
 from builder.adapters.engine.failures import answer_error
 from builder.adapters.engine.terminal import LocalTerminal
 from builder.adapters.engine.wire import Frame, Hijacked, frames, hijack, lines
-from builder.errors import EngineError
+from builder.errors import CommandError, EngineError
 from builder.model import EMPTY, ExecResult
+
+REFUSAL: Final = b"OCI runtime exec failed"  # what the engine writes into the stream of a command that it cannot start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +100,55 @@ class ExecVerbs(Connection):
 
         yield from lines(output())
         if code in (b"126", b"127"):
-            raise EngineError(f"{argv[0]} cannot be run in {container}", detail=complaint.decode(errors="replace"))
+            raise EngineError(
+                f"{argv[0]} cannot be run in {container}",
+                detail=complaint.decode(errors="replace"),
+                hint="if somebody changed files of the system inside, `devbox up --recreate` starts afresh",
+            )
+
+    def pour(
+        self,
+        container: str,
+        argv: Sequence[str],
+        chunks: Iterable[bytes],
+        *,
+        user: str = "",
+        workdir: str | None = None,
+    ) -> ExecResult:
+        """Run `argv` with `chunks` as its stdin, as they come. A command that fails before it has read them all ends
+        the pouring; one that ends well and has not had them all was cut off. What the iterable raises ends the
+        command's stdin, and comes through."""
+        command = _Command(argv=argv, user=user, workdir=workdir, stdin=True)
+        exec_id = self._create_exec(container, command)
+        written: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+        broken: list[Exception] = []
+        refused: OSError | None = None
+
+        def collect() -> None:
+            try:
+                for stream, data in frames(wire.response.read):
+                    written[stream].append(data)
+            except (OSError, HTTPException, ValueError) as error:  # the last one where the wire is closed meanwhile
+                broken.append(error)
+
+        with self._started(exec_id, command, None) as wire:
+            reader = threading.Thread(target=collect, daemon=True)
+            reader.start()
+            for chunk in chunks:
+                try:
+                    wire.socket.sendall(chunk)
+                except OSError as error:  # it ended first: its exit code says why, and what is unread resets the wire
+                    refused = error
+                    break
+            with suppress(OSError):
+                wire.socket.shutdown(socket.SHUT_WR)
+            reader.join()
+            if broken and refused is None:
+                raise broken[0]
+            code = self._exit_code(exec_id)
+            if refused is not None and code == 0:
+                raise refused
+        return ExecResult(code=code, stdout=b"".join(written["stdout"]), stderr=b"".join(written["stderr"]))
 
     @contextmanager
     def converse(self, container: str, argv: Sequence[str], *, user: str = "") -> Iterator[Hijacked]:
@@ -121,7 +173,8 @@ class ExecVerbs(Connection):
         """Run `argv` with this process's stdin and stdout attached; its exit code.
 
         With a terminal on both ends: raw mode, window size kept in step, and the terminal restored whatever happens.
-        Without one (a pipe): bytes are passed through and the end of stdin is passed on.
+        Without one (a pipe): bytes are passed through and the end of stdin is passed on. Raises CommandError for a
+        command that cannot be started.
         """
         local = terminal or LocalTerminal()
         command = _Command(argv=argv, user=user, env=environment, workdir=workdir, stdin=True, tty=local.is_terminal)
@@ -130,8 +183,12 @@ class ExecVerbs(Connection):
             self._started(exec_id, command, None) as wire,
             local.attached(wire.socket, partial(self.resize_exec, exec_id)),
         ):
-            self._show(wire, local, command.tty)
-        return self._exit_code(exec_id)
+            refusal = self._show(wire, local, command.tty)
+        code, started = self._outcome(exec_id)
+        if refusal and not started:
+            raise _not_started(argv[0], refusal)
+        local.write("stdout", refusal)
+        return code
 
     def _create_exec(self, container: str, command: _Command) -> str:
         with self.asking(f"cannot run {command.argv[0]} in {container}"):
@@ -165,30 +222,58 @@ class ExecVerbs(Connection):
             if not command.tty:
                 yield from frames(wire.response.read)
                 return
-            while data := wire.response.read1(65536):
-                yield "stdout", data
+            yield from _read_terminal(wire)
 
-    def _show(self, wire: Hijacked, local: LocalTerminal, tty: bool) -> None:
-        if tty:
-            while data := wire.response.read1(65536):
-                local.write("stdout", data)
-            return
-        for stream, data in frames(wire.response.read):
-            local.write(stream, data)
+    def _show(self, wire: Hijacked, local: LocalTerminal, tty: bool) -> bytes:
+        """Pass on what the command writes. What begins as the engine's words for one that it could not start is held
+        back and returned: the exit code tells whose words they are."""
+        held, begun = b"", False
+        for stream, data in _read_terminal(wire) if tty else frames(wire.response.read):
+            if held or (not begun and data.startswith(REFUSAL)):
+                held += data
+            else:
+                local.write(stream, data)
+            begun = True
+        return held
 
     def resize_exec(self, exec_id: str, rows: int, columns: int) -> None:
         with self.asking("cannot tell the new size of the terminal"):
             self._api.exec_resize(exec_id, height=rows, width=columns)
 
     def _exit_code(self, exec_id: str) -> int:
-        """The stream can end a moment before the engine has written the code down."""
+        return self._outcome(exec_id)[0]
 
-        def look() -> int | None:
+    def _outcome(self, exec_id: str) -> tuple[int, bool]:
+        """The exit code, and whether there was a process at all: the engine knows no number of one that it could not
+        start. The stream can end a moment before the engine has written that down."""
+
+        def look() -> tuple[int, bool] | None:
             with self.asking("cannot read the exit code"):
                 answer = self._api.exec_inspect(exec_id)
-            return None if answer["Running"] or answer["ExitCode"] is None else int(answer["ExitCode"])
+            if answer["Running"] or answer["ExitCode"] is None:
+                return None
+            return int(answer["ExitCode"]), answer["Pid"] != 0
 
         return wait_for("the exit code of a command", look, deadline_s=10, interval_s=0.01)
+
+
+def _read_terminal(wire: Hijacked) -> Iterator[Frame]:
+    while data := wire.response.read1(65536):
+        yield "stdout", data
+
+
+def _not_started(program: str, words: bytes) -> CommandError:
+    text = words.decode(errors="replace").strip()
+    if "not found" in text or "no such file" in text:
+        return CommandError(
+            f"there is no command {program} in the workstation",
+            hint="`devbox shell` lets you look for it; `apt:` in devbox.yaml installs packages of the distribution",
+        )
+    return CommandError(
+        f"{program} cannot be run in the workstation: {text.removesuffix(': unknown').rpartition(': ')[2]}",
+        hint="it has to be a program, or a script with `#!` in its first line, that your user may execute; "
+        "`devbox status` says whether no more processes can be started",
+    )
 
 
 def _feed(wire: socket.socket, data: bytes) -> None:

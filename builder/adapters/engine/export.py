@@ -1,27 +1,31 @@
-"""The files of an image, one after the other, by way of a container that is never started.
+"""The files of an image: all together, by way of a container that is never started, or layer by layer.
 
-Owns that container and the tar stream of its export. Must not know what the files mean, and holds none of them longer
-than it takes to hash it.
+Owns that container and both streams of tar. Must not know what the files mean, and holds none of them longer than it
+takes to hash it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from re import Pattern
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from builder.adapters.engine.connection import Connection
+from builder.adapters.engine.connection import Connection, reason
+from builder.adapters.engine.failures import answer_error
 from builder.adapters.living import is_gone, this_process
+from builder.adapters.savedimage import DamagedImage, read_saved
+from builder.adapters.tarstream import CHUNK, ChunkFile
 from builder.core.labels import LABEL_EXPORT
 from builder.errors import EngineError
 from builder.model import ImageFile
 
-CHUNK: Final = 1 << 20
+if TYPE_CHECKING:
+    from builder.core.layers import SavedImage
+
 LONGEST_MATCH: Final = 256  # bytes of a pattern that may lie across two chunks
 Wanted = Callable[[str], bool | Pattern[bytes]]
 # The engine puts these into every container, whatever the image has there.
@@ -39,14 +43,42 @@ class ExportVerbs(Connection):
         with self.asking(doing), self._container(image) as container:
             chunks = iter(self._api.export(container, chunk_size=CHUNK))
             try:
-                with tarfile.open(fileobj=_Answer(chunks), mode="r|", bufsize=CHUNK) as tar:
+                with tarfile.open(fileobj=ChunkFile(chunks), mode="r|", bufsize=CHUNK) as tar:
                     yield from _read_tar(tar, wanted)
             except tarfile.TarError as error:
-                raise EngineError(
-                    f"{doing}: the engine's answer broke off ({error})",
-                    where=self.host.url,
-                    hint="the engine may have been restarted: run the same command again",
-                ) from error
+                raise self._broken_off(doing, error) from error
+
+    def read_image(self, image: str, wanted: Callable[[str], object]) -> SavedImage:
+        """The layers of `image` with all that they hold; bytes only of the files for whose path `wanted` is true."""
+        doing = f"cannot read the layers of {image}"
+        try:
+            with closing(self._saved(image, doing)) as chunks:
+                return read_saved(ChunkFile(chunks), wanted)
+        except DamagedImage as error:
+            raise self._broken_off(doing, error) from error
+
+    def save_image(self, image: str) -> Generator[bytes, None, None]:
+        """The image as `docker save` writes it, in chunks. Closing the iterator closes the connection."""
+        return self._saved(image, f"cannot save {image}")
+
+    def _saved(self, image: str, doing: str) -> Generator[bytes, None, None]:
+        with self.asking(doing):
+            # The engine answers when it has written all layers to its disk, which may take it minutes.
+            url = f"{self._api.base_url}{self.prefix}/images/{image}/get"
+            response = self._api.get(url, stream=True, timeout=None)
+            try:
+                if response.status_code >= 400:
+                    raise answer_error(doing, response.status_code, reason(response), self.host)
+                yield from response.iter_content(CHUNK)
+            finally:
+                response.close()
+
+    def _broken_off(self, doing: str, error: Exception) -> EngineError:
+        return EngineError(
+            f"{doing}: the engine's answer broke off ({error})",
+            where=self.host.named,
+            hint="the engine may have been restarted: run the same command again",
+        )
 
     @contextmanager
     def _container(self, image: str) -> Iterator[str]:
@@ -62,23 +94,6 @@ class ExportVerbs(Connection):
         for found in self._api.containers(all=True, filters={"label": [LABEL_EXPORT]}):
             if is_gone(found["Labels"][LABEL_EXPORT]):
                 self._api.remove_container(found["Id"], v=True, force=True)
-
-
-class _Answer(io.RawIOBase):
-    """The chunks of an answer as a file that can be read once."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._left = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        self._left = self._left or memoryview(next(self._chunks, b""))
-        count = min(len(buffer), len(self._left))
-        buffer[:count], self._left = self._left[:count], self._left[count:]
-        return count
 
 
 def _read_tar(tar: tarfile.TarFile, wanted: Wanted) -> Iterator[ImageFile]:

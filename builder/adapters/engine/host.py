@@ -1,18 +1,20 @@
 """Where the engine is, in the order that Docker's own client looks: DOCKER_HOST, context, default socket, rootless.
 
-Reads the environment that it is given and Docker's own config files; connects to nothing and imports no SDK.
+An engine on another machine is behind the socket that the tunnel to that machine has here (`adapters.remote`). Reads
+the environment that it is given and Docker's own config files; connects to nothing and imports no SDK.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
-from builder.errors import EngineError
+from builder.adapters.remote.address import SCHEME, find_place, parse_address
+from builder.errors import ConfigError, EngineError
 
 DEFAULT_SOCKET: Final = Path("/var/run/docker.sock")
 SCHEMES: Final = ("unix", "tcp", "http", "https")
@@ -26,6 +28,12 @@ class EngineHost:
     source: str  # "DOCKER_HOST", "context work", "default socket": for messages
     tls: Path | None = None
     verify: bool = True
+    remote: str = ""  # ssh://..., the machine that the tunnel at this socket leads to
+
+    @property
+    def named(self) -> str:
+        """As a person knows it."""
+        return self.remote or self.url
 
     @property
     def socket(self) -> Path | None:
@@ -39,11 +47,26 @@ def find_host(environment: Mapping[str, str]) -> EngineHost:
     config = _config_folder(environment)
     context = environment.get("DOCKER_CONTEXT") or _current_context(config)
     if context and context != "default":
-        return _from_context(config, context)
+        return _from_context(config, context, environment)
     return _from_sockets(environment)
 
 
+def find_elsewhere(environment: Mapping[str, str], *, skipped: Callable[[str], None]) -> tuple[str, ...]:
+    """The machines that Docker's contexts name by ssh://; `skipped` hears why a context could not be read."""
+    found: set[str] = set()
+    for meta in sorted((_config_folder(environment) / "contexts" / "meta").glob("*/meta.json")):
+        try:
+            address = str(_endpoint(_read_json(meta), meta).get("Host", ""))
+            if address.startswith(SCHEME):
+                found.add(str(parse_address(address, where=str(meta))))
+        except (ConfigError, EngineError) as error:
+            skipped(str(error))
+    return tuple(sorted(found))
+
+
 def _from_address(address: str, environment: Mapping[str, str]) -> EngineHost:
+    if address.startswith(SCHEME):
+        return _behind_tunnel(address, environment, "DOCKER_HOST")
     verify = bool(environment.get("DOCKER_TLS_VERIFY"))
     certificates = environment.get("DOCKER_CERT_PATH")
     tls = None
@@ -54,23 +77,22 @@ def _from_address(address: str, environment: Mapping[str, str]) -> EngineHost:
     )
 
 
+def _behind_tunnel(address: str, environment: Mapping[str, str], source: str) -> EngineHost:
+    known = parse_address(address, where=source)
+    return EngineHost(url=f"unix://{find_place(known, environment).engine}", source=source, remote=str(known))
+
+
 def _no_tls_for_unix(address: str, tls: Path | None) -> Path | None:
     return None if address.startswith("unix:") else tls
 
 
 def _checked(address: str, source: str) -> str:
     scheme, separator, rest = address.partition("://")
-    if scheme == "ssh":
-        raise EngineError(
-            f"{address}: engines over SSH come later",
-            where=source,
-            hint="forward its socket with `ssh -L` and set DOCKER_HOST=unix:///path/of/it, or work on that machine",
-        )
     if not separator or scheme not in SCHEMES or not rest:
         raise EngineError(
             f"{address!r} is no address of an engine",
             where=source,
-            hint="write unix:///path/to/docker.sock or tcp://host:2376",
+            hint="write unix:///path/to/docker.sock, tcp://host:2376 or ssh://user@host",
         )
     return address
 
@@ -78,7 +100,10 @@ def _checked(address: str, source: str) -> str:
 def _config_folder(environment: Mapping[str, str]) -> Path:
     if folder := environment.get("DOCKER_CONFIG"):
         return Path(folder)
-    return Path(environment.get("HOME") or Path.home()) / ".docker"
+    try:
+        return Path(environment.get("HOME") or Path.home()) / ".docker"
+    except RuntimeError:  # a user id that nobody gave a name, and so no settings either
+        return Path("/.docker")
 
 
 def _current_context(config: Path) -> str | None:
@@ -89,7 +114,7 @@ def _current_context(config: Path) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _from_context(config: Path, name: str) -> EngineHost:
+def _from_context(config: Path, name: str, environment: Mapping[str, str]) -> EngineHost:
     """Contexts lie below a folder named by the hash of their name (the docker client's context store)."""
     key = hashlib.sha256(name.encode()).hexdigest()
     meta = config / "contexts" / "meta" / key / "meta.json"
@@ -102,6 +127,8 @@ def _from_context(config: Path, name: str) -> EngineHost:
     endpoint = _endpoint(_read_json(meta), meta)
     certificates = config / "contexts" / "tls" / key / "docker"
     address = str(endpoint.get("Host", ""))
+    if address.startswith(SCHEME):
+        return _behind_tunnel(address, environment, f"context {name}")
     return EngineHost(
         url=_checked(address, f"context {name}"),
         source=f"context {name}",

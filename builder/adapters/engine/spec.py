@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from builder.core.labels import LABEL_PROCESS, LABEL_SPEC, LABEL_WORKSPACE
+from builder.core.labels import LABEL_PROCESS, LABEL_SERVICE, LABEL_SPEC, LABEL_WORKSPACE
 from builder.model import Mount
 
 if TYPE_CHECKING:
     from builder.model import HealthSpec, ServiceSpec, VolumeSpec
 
 PROJECT: Final = "com.docker.compose.project"
-SERVICE: Final = "com.docker.compose.service"
-WORKSTATION: Final = "workstation"  # the service that a person works in; others are sidecars
+SERVICE: Final = LABEL_SERVICE
 SECRETS_TARGET: Final = "/run/secrets"
 COMPOSE_FILE: Final = ".workstation/compose.yaml"
 # The oldest Compose whose label set this is; `docker compose` refuses nothing by it, it only shows it.
@@ -61,12 +60,11 @@ def volume_labels(spec: ServiceSpec, volume: VolumeSpec) -> dict[str, str]:
 def _resource_labels(spec: ServiceSpec) -> dict[str, str]:
     """No config-hash here: Compose compares it where it is there, and asks to make the volume anew, losing its data."""
     process = {LABEL_PROCESS: spec.labels[LABEL_PROCESS]} if LABEL_PROCESS in spec.labels else {}
-    return {
-        **process,
-        LABEL_WORKSPACE: spec.labels.get(LABEL_WORKSPACE, ""),
-        PROJECT: spec.project,
-        "com.docker.compose.version": COMPOSE_VERSION,
-    }
+    return {**process, **resource_labels(spec.project, spec.labels.get(LABEL_WORKSPACE, ""))}
+
+
+def resource_labels(project: str, workspace: str) -> dict[str, str]:
+    return {LABEL_WORKSPACE: workspace, PROJECT: project, "com.docker.compose.version": COMPOSE_VERSION}
 
 
 def create_arguments(spec: ServiceSpec, image_id: str) -> dict[str, Any]:
@@ -75,6 +73,7 @@ def create_arguments(spec: ServiceSpec, image_id: str) -> dict[str, Any]:
         "Image": spec.image,
         "Hostname": spec.hostname,
         "User": spec.user or "",
+        **({"Cmd": list(spec.command)} if spec.command else {}),
         "Env": [f"{name}={value}" for name, value in sorted(spec.environment.items())],
         "Labels": container_labels(spec, image_id),
         "ExposedPorts": {f"{port.container}/tcp": {} for port in spec.ports},
@@ -121,8 +120,10 @@ def _folders(spec: ServiceSpec) -> tuple[Mount, ...]:
 
 
 def _bind(mount: Mount) -> dict[str, Any]:
-    """As a mount and not in the short form `Binds`, which makes a missing folder as root and breaks at a colon."""
-    return {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
+    """As a mount and not in the short form `Binds`, which makes a missing folder as root and breaks at a colon. What is
+    no path is a volume, as in Compose: where the secrets are on another machine."""
+    kind = "bind" if mount.source.startswith("/") else "volume"
+    return {"Type": kind, "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
 
 
 def _health(health: HealthSpec) -> dict[str, Any]:

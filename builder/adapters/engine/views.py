@@ -8,18 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Final
 
-from builder.views import ContainerView, ImageView
+from builder.views import ContainerView, ImageView, Stats
 
+# Podman names the ports of such a container, too; it holds none of them.
+HOLDING_NONE: Final = ("created", "exited", "dead")
 Json = Mapping[str, Any]  # an answer of the engine; it stays inside the adapters
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stats:
-    memory: int  # bytes in use, without the page cache that can be dropped
-    memory_limit: int  # bytes
-    cpu: float  # cores in use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +41,7 @@ class EngineEvent:
 def container_view(raw: Json) -> ContainerView:
     """Read one entry of `GET /containers/json`: state, health and exit code come without an inspect per container."""
     status = str(raw.get("Status", ""))
+    ports = () if raw["State"] in HOLDING_NONE else raw.get("Ports") or ()
     return ContainerView(
         id=raw["Id"],
         name=raw["Names"][0].lstrip("/") if raw.get("Names") else "",
@@ -54,8 +50,8 @@ def container_view(raw: Json) -> ContainerView:
         image=raw["Image"],
         image_id=raw["ImageID"],
         labels=dict(raw.get("Labels") or {}),
-        ports=published_ports(raw.get("Ports") or ()),
-        addresses=published_addresses(raw.get("Ports") or ()),
+        ports=published_ports(ports),
+        addresses=published_addresses(ports),
         created=datetime.fromtimestamp(raw["Created"], timezone.utc).isoformat(),
         exit_code=_exit_code(status),
     )
@@ -98,6 +94,7 @@ def image_view(raw: Json) -> ImageView:
         created=raw.get("Created", ""),
         env=dict(item.partition("=")[::2] for item in config.get("Env") or ()),
         arch=raw.get("Architecture", ""),
+        layers=tuple((raw.get("RootFS") or {}).get("Layers") or ()),
     )
 
 
@@ -129,6 +126,25 @@ def disk_view(raw: Json) -> DiskUsage:
         volumes=sum(max(0, (item.get("UsageData") or {}).get("Size", 0)) for item in raw.get("Volumes") or ()),
         build_cache=sum(item.get("Size", 0) for item in raw.get("BuildCache") or () if not item.get("Shared")),
     )
+
+
+def project_disks(raw: Json) -> dict[str, int]:
+    """Of the same answer: bytes by Compose project, in what its containers wrote and in its volumes."""
+    sizes: dict[str, int] = {}
+    for kind, size_of in (("Containers", _written), ("Volumes", _held)):
+        for item in raw.get(kind) or ():
+            project = (item.get("Labels") or {}).get("com.docker.compose.project")
+            if project is not None:
+                sizes[project] = sizes.get(project, 0) + size_of(item)
+    return sizes
+
+
+def _written(container: Json) -> int:
+    return int(container.get("SizeRw") or 0)
+
+
+def _held(volume: Json) -> int:
+    return max(0, int((volume.get("UsageData") or {}).get("Size", 0)))
 
 
 def event_view(raw: Json) -> EngineEvent:

@@ -15,6 +15,8 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, RemoteDisco
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from builder.adapters.engine import tls
+
 if TYPE_CHECKING:
     from builder.adapters.engine.host import EngineHost
 
@@ -45,9 +47,11 @@ def open_socket(host: EngineHost, timeout_s: float | None) -> socket.socket:
             raise
         return plain
     parts = urlsplit(host.url)
-    secure = host.tls is not None or parts.scheme == "https"
-    tcp = socket.create_connection((parts.hostname or "localhost", parts.port or (2376 if secure else 2375)), timeout_s)
-    return _tls_context(host).wrap_socket(tcp, server_hostname=parts.hostname) if secure else tcp
+    secured = host.tls is not None or parts.scheme == "https"
+    tcp = socket.create_connection(
+        (parts.hostname or "localhost", parts.port or (2376 if secured else 2375)), timeout_s
+    )
+    return tls.secure(tcp, _tls_context(host), parts.hostname) if secured else tcp
 
 
 def _tls_context(host: EngineHost) -> ssl.SSLContext:

@@ -53,7 +53,7 @@ SSHD_CONFIG: Final = "sshd/etc/devbox/sshd_config"
 WEB: Final = "web/usr/lib/devbox/webdoor"
 WEB_PAGE: Final = "web/usr/share/devbox/web/index.html"
 WEB_SERVICE: Final = "web/usr/lib/devbox/services/web"
-PROBE: Final = "init/usr/lib/devbox/probe"
+PROBE: Final = "init/usr/lib/devbox/readiness.py"
 
 PASSWORD: Final = '"$(cat /run/secrets/vnc-password)"'
 
@@ -90,7 +90,7 @@ timeout 20 sh -c 'until [ -e /tmp/broken ]; do sleep 0.05; done'
 BLACK_WINDOW: Final = """
 import struct
 space = {"__name__": "probe"}
-exec(open("/usr/lib/devbox/probe").read(), space)
+exec(open("/usr/lib/devbox/readiness.py").read(), space)
 read = []
 class Display(space["Display"]):
     def _read(self, size):

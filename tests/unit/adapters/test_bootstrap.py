@@ -5,14 +5,23 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from builder.adapters.aptsources import Mirrors, check_known, find_mirrors, parse_deb822, parse_one_line, probe_archives
-from builder.adapters.bootstrap import _leave_out_script, _remove_work, bootstrap_base, can_bootstrap
+from builder.adapters.aptsources import (
+    Mirrors,
+    check_known,
+    find_mirrors,
+    find_snapshots,
+    parse_deb822,
+    parse_one_line,
+    probe_archives,
+)
+from builder.adapters.bootstrap import _leave_out_script, _own_sources_script, bootstrap_base, can_bootstrap
 from builder.adapters.urls import Unreachable
 from builder.errors import HostError
 from builder.model import Base
@@ -121,6 +130,59 @@ def test_a_configured_mirror_replaces_the_hosts() -> None:
     assert find_mirrors("ubuntu", override="http://mine/ubuntu").main == ("http://mine/ubuntu",)
 
 
+def test_security_updates_of_a_configured_mirror_are_looked_for_beside_it() -> None:
+    assert find_mirrors("debian", override="http://mine/debian/").security == (
+        "http://mine/debian-security",
+        "http://mine/debian",
+    )
+    assert find_mirrors("ubuntu", override="http://mine/ubuntu").security == ("http://mine/ubuntu",)
+
+
+MOMENT = "20240115T120000Z"
+
+
+def test_snapshots_come_from_the_configured_service_with_security_updates_of_the_same_moment() -> None:
+    pattern = "https://snap/archive/{archive}/{timestamp}/"
+    found = find_snapshots(BASE, MOMENT, Mirrors(main=(), security=(), ca=b"CA"), pattern=pattern)
+    assert found == Mirrors(
+        main=(f"https://snap/archive/debian/{MOMENT}",),
+        security=(f"https://snap/archive/debian-security/{MOMENT}",),
+        dated=True,
+        ca=b"CA",
+    )
+
+
+def test_a_machine_that_uses_snapshots_itself_has_the_service_in_its_own_settings() -> None:
+    own = Mirrors(main=("http://snap/debian/20230101T000000Z",), security=("http://snap/sec/20230202T000000Z",))
+    found = find_snapshots(BASE, MOMENT, own)
+    assert (found.main, found.security) == ((f"http://snap/debian/{MOMENT}",), (f"http://snap/sec/{MOMENT}",))
+
+
+def test_a_mirror_can_say_where_its_snapshots_are(mirror: tuple[str, Path]) -> None:
+    uri, folder = mirror
+    publish(folder, "bookworm", more="Snapshots: http://snap/debian/@SNAPSHOTID@/\n")
+    publish(folder, "bookworm-security", more="Snapshots: no\n")
+    found = find_snapshots(BASE, MOMENT, Mirrors(main=(uri,), security=(uri,)))
+    assert (found.main, found.security, found.dated) == ((f"http://snap/debian/{MOMENT}",), (), True)
+
+
+def test_where_nobody_knows_a_service_of_snapshots_the_key_is_named(mirror: tuple[str, Path]) -> None:
+    uri, folder = mirror
+    publish(folder, "bookworm")
+    with pytest.raises(HostError, match="no service of snapshots of Debian is known here") as caught:
+        find_snapshots(BASE, MOMENT, Mirrors(main=(uri,), security=()))
+    assert "mirrors: {snapshot: {debian: https://.../{timestamp}}}" in (caught.value.hint or "")
+
+
+def test_a_snapshot_may_be_older_than_its_index_promised(mirror: tuple[str, Path]) -> None:
+    uri, folder = mirror
+    publish(folder / MOMENT, "bookworm", more="Valid-Until: Sat, 13 Sep 2025 08:09:08 UTC\n")
+    found = find_snapshots(BASE, MOMENT, Mirrors(main=(), security=()), pattern=f"{uri}/{{timestamp}}")
+    archives = probe_archives(BASE, found)
+    assert archives.lines == (f"deb {uri}/{MOMENT} bookworm main",)
+    assert archives.dated
+
+
 def test_archives_have_updates_and_security_where_the_mirror_has_them(mirror: tuple[str, Path]) -> None:
     uri, folder = mirror
     for suite in ("bookworm", "bookworm-updates"):
@@ -202,17 +264,41 @@ def test_what_the_first_packages_bring_of_documents_is_taken_away_but_for_licenc
     assert left == {*kept, "doc", "doc/a", "info", "locale", "man", "perl", "perl/man"}
 
 
-def test_a_work_folder_with_a_mount_in_it_is_never_walked_into(tmp_path: Path) -> None:
-    work = tmp_path / "my work"
-    (work / "proc").mkdir(parents=True)
-    table = tmp_path / "mounts"
-    table.write_text(f"proc {str(work).replace(' ', chr(92) + '040')}/proc proc ro 0 0\n")
-    with pytest.raises(HostError, match="still mounted"):
-        _remove_work(work, table=table)
-    assert (work / "proc").is_dir()
-    table.write_text("")
-    _remove_work(work, table=table)
-    assert not work.exists()
+@pytest.mark.parametrize(
+    ("name", "text", "made", "content"),
+    [
+        (
+            "sources.list",
+            (
+                "# See sources.list(5)\ndeb http://own/debian x main contrib\ndeb http://own/debian x main contrib\n"
+                "#deb-src http://own/debian x main contrib\ndeb http://own/security x-security main\n"
+            ),
+            "sources.list",
+            "deb http://own/debian x main universe\ndeb http://own/security x-security main universe\n",
+        ),
+        (
+            "debian.sources",
+            "Types: deb\nURIs: http://own/debian\nComponents: main contrib\n",
+            "sources.list.d/debian.sources",
+            "Types: deb\nURIs: http://own/debian\nComponents: main universe\n",
+        ),
+    ],
+)
+def test_a_base_says_apts_own_sources_and_not_the_mirror_it_was_made_by(
+    tmp_path: Path, name: str, text: str, made: str, content: str
+) -> None:
+    examples = tmp_path / "usr/share/doc/apt/examples"
+    (tmp_path / "etc/apt/sources.list.d").mkdir(parents=True)
+    for used in ("sources.list", "sources.list.d/0000sources.list"):  # as debootstrap and mmdebstrap leave it
+        (tmp_path / "etc/apt" / used).write_text("deb http://mirror.of.this.machine/debian x main\n")
+    examples.mkdir(parents=True)
+    (examples / name).write_text(text)
+    script = _own_sources_script(replace(BASE, components=("main", "universe")))
+    subprocess.run(["sh", "-c", script, "exec", str(tmp_path)], check=True)
+    assert (tmp_path / "etc/apt" / made).read_text() == content
+    left = [path.read_text() for path in (tmp_path / "etc/apt").rglob("*") if path.is_file()]
+    assert "mirror.of.this.machine" not in "".join(left)
+    assert not examples.exists()
 
 
 def test_a_mirror_with_a_password_in_its_address_is_not_used_and_not_shown(tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from builder.adapters.engine.client import connect_engine
-from builder.adapters.engine.export import CHUNK
 from builder.adapters.living import this_process
+from builder.adapters.tarstream import CHUNK
 from builder.core.labels import LABEL_EXPORT
 from builder.errors import EngineError
 from builder.model import ImageFile
-from tests.unit.adapters.scripted_engine import Answer, reply, scripted_engine
+from tests.unit.adapters.scripted_engine import Answer, chunked, reply, scripted_engine
+from tests.unit.core.saved_images import file as member
+from tests.unit.core.saved_images import make_layer, save
 
 ONE = b"one" * 1000
 PROGRAM = b"." * (CHUNK - 5) + b"version 1.2 and version 3.4"  # the first lies across two chunks
@@ -104,3 +106,37 @@ def test_what_a_killed_one_left_is_removed_and_what_lives_is_not(tmp_path: Path)
         removed: list[str] = []
         read(folder, reply(make_tar()), removed, left)
         assert [name.partition("?")[0] for name in removed] == wanted
+
+
+SAVED = save([make_layer([member("a", ONE)])])
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (reply(SAVED[: len(SAVED) // 2]), "the engine's answer broke off"),
+        (reply({"message": "No such image: image:1"}, "404 Not Found"), "No such image: image:1"),
+        (reply(SAVED).replace(f"Length: {len(SAVED)}".encode(), b"Length: 90000"), "cannot read the layers of image:1"),
+    ],
+    ids=["half of it", "no image", "the connection ended"],
+)
+def test_layers_that_do_not_come_whole_are_told(tmp_path: Path, answer: bytes, reason: str) -> None:
+    with scripted_engine(tmp_path, {"/get": answer}) as environment, pytest.raises(EngineError, match=reason):
+        connect_engine(environment).read_image("image:1", lambda path: False)
+
+
+def test_layers_are_read_as_they_come_and_saved_as_they_are(tmp_path: Path) -> None:
+    with scripted_engine(tmp_path, {"/get": reply(SAVED)}) as environment:
+        engine = connect_engine(environment)
+        (layer,) = engine.read_image("image:1", lambda path: False).layers
+        assert [(entry.path, entry.sha256) for entry in layer.entries] == [("a", hashlib.sha256(ONE).hexdigest())]
+        assert b"".join(engine.save_image("image:1")) == SAVED
+
+
+def test_what_an_engine_says_against_an_image_is_told(tmp_path: Path) -> None:
+    answers: dict[str, bytes | Answer] = {"/images/load": chunked({"error": "invalid tar header"})}
+    with (
+        scripted_engine(tmp_path, answers) as environment,
+        pytest.raises(EngineError, match="cannot load the image: invalid tar header"),
+    ):
+        connect_engine(environment).load_image(iter([SAVED]))

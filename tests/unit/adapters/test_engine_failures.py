@@ -7,18 +7,19 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from builder.adapters.buildkit import build_image
+from builder.adapters.buildkit import build_image, find_hint
 from builder.adapters.engine import connection
 from builder.adapters.engine.client import Engine, connect_engine
-from builder.adapters.engine.host import find_host
+from builder.adapters.engine.failures import answer_error
+from builder.adapters.engine.host import EngineHost, find_host
 from builder.adapters.engine_look import look_containers
-from builder.errors import BuildError, EngineError
+from builder.errors import BuildError, EngineError, SilentEngineError
 from tests.unit.adapters.scripted_engine import VERSION, chunked, reply, scripted_engine
 
 if TYPE_CHECKING:
@@ -108,8 +109,9 @@ def test_answer_that_is_no_answer(tmp_path: Path, answer: bytes, words: str) -> 
         assert words in failure(environment).message
 
 
-def test_ssh_says_that_it_comes_later(tmp_path: Path) -> None:
-    assert "come later" in failure({"DOCKER_HOST": "ssh://me@there", "HOME": str(tmp_path)}).message
+def test_engine_elsewhere_without_its_tunnel_is_named() -> None:
+    told = failure({"DOCKER_HOST": "ssh://me@there", "XDG_RUNTIME_DIR": "/run"})
+    assert "the tunnel to ssh://me@there" in told.message
 
 
 @pytest.mark.parametrize("address", ["nonsense", "ftp://x", "unix://", "tcp//x"])
@@ -150,13 +152,17 @@ def test_rootless_socket_is_taken_where_there_is_no_other(tmp_path: Path, monkey
 # ------------------------------------------------------------------------------------------------- building
 
 
+# Vertex { digest="d" name="n" started={seconds=1} } inside StatusResponse field 1, by hand.
+TRACE = {"id": "moby.buildkit.trace", "aux": "CgoKAWQaAW4qAggB"}
+
+
 @pytest.fixture
 def events() -> list[BuildEvent]:
     return []
 
 
 def build(engine: Engine, events: list[BuildEvent]) -> str:
-    return build_image(engine, iter([b"tar"]), tag="t", on_event=events.append)
+    return build_image(engine, lambda: iter([b"tar"]), tag="t", on_event=events.append)
 
 
 def test_build_that_fails_after_200_is_an_error(tmp_path: Path, events: list[BuildEvent]) -> None:
@@ -192,6 +198,69 @@ def test_engine_without_buildkit_is_refused_before_anything_is_sent(tmp_path: Pa
         build(connect_engine(environment), events)
 
 
+def test_a_build_of_which_nothing_is_heard_is_cancelled_and_its_step_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[BuildEvent]
+) -> None:
+    monkeypatch.setattr("builder.adapters.buildkit.SILENCE_S", 0.3)
+    cancelled = threading.Event()
+
+    def build_for_ever(connection: socket.socket, line: str) -> None:
+        connection.sendall(chunked(TRACE).removesuffix(b"0\r\n\r\n"))
+        assert cancelled.wait(10)
+
+    def cancel(connection: socket.socket, line: str) -> None:
+        cancelled.set()  # before the answer, after which the test looks
+        connection.sendall(reply({}))
+
+    with (
+        scripted_engine(tmp_path, {"/build/cancel": cancel, "/build": build_for_ever}) as environment,
+        pytest.raises(EngineError, match="nothing was heard of the build") as caught,
+    ):
+        build(connect_engine(environment), events)
+    assert cancelled.is_set()
+    assert caught.value.where == "n"
+    assert "disk is full" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("path", "act"),
+    [
+        ("/images/load", lambda engine, file: engine.load_image(iter([file.read_bytes()]))),
+        ("/images/create", lambda engine, file: engine.import_tar(file, "base:1")),
+    ],
+)
+def test_an_engine_that_took_an_image_and_says_nothing_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, act: Callable[[Engine, Path], object]
+) -> None:
+    monkeypatch.setattr("builder.adapters.engine.images.SILENCE_S", 0.3)
+    (tmp_path / "image.tar").write_bytes(bytes(1024))
+    over = threading.Event()
+
+    def hang(connection: socket.socket, line: str) -> None:
+        over.wait(10)
+
+    with scripted_engine(tmp_path, {path: hang}) as environment:
+        engine = connect_engine(environment)
+        with pytest.raises(SilentEngineError, match=r"cannot (load|import) .* does not answer") as caught:
+            act(engine, tmp_path / "image.tar")
+        assert not over.is_set()
+        over.set()
+    assert (caught.value.where, caught.value.exit_code) == ("DOCKER_HOST", 5)
+    assert "the engine hangs" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("At least one invalid signature was encountered.", "is the engine's disk full"),
+        ("provides only weak security information.\nwrite (28: No space left on device)", "free some disk"),
+        ("open /var/lib/docker/overlay2/x/committed: no such file or directory", "docker builder prune"),
+    ],
+)
+def test_what_a_broken_engine_makes_of_a_step_has_a_hint(log: str, said: str) -> None:
+    assert said in (find_hint(log) or "")
+
+
 def test_interrupted_build_is_cancelled_by_its_id(tmp_path: Path) -> None:
     asked: list[str] = []
 
@@ -202,12 +271,10 @@ def test_interrupted_build_is_cancelled_by_its_id(tmp_path: Path) -> None:
     def interrupt(_event: BuildEvent) -> None:
         raise KeyboardInterrupt
 
-    # Vertex { digest="d" name="n" started={seconds=1} } inside StatusResponse field 1, by hand.
-    trace = {"id": "moby.buildkit.trace", "aux": "CgwKAWQaAW4qAggBMgA="}
-    with scripted_engine(tmp_path, {"/build/cancel": cancel, "/build": chunked(trace)}) as environment:
+    with scripted_engine(tmp_path, {"/build/cancel": cancel, "/build": chunked(TRACE)}) as environment:
         engine = connect_engine(environment)
         with pytest.raises(KeyboardInterrupt):
-            build_image(engine, iter([b"tar"]), tag="t", on_event=interrupt, build_id="mine")
+            build_image(engine, lambda: iter([b"tar"]), tag="t", on_event=interrupt, build_id="mine")
     assert len(asked) == 1
     assert "id=mine" in asked[0]
 
@@ -246,3 +313,16 @@ def test_quick_look_leaves_failures_to_the_sdk(tmp_path: Path) -> None:
     with scripted_engine(tmp_path, {"/containers/json": reply({"message": "no"}, "500 No")}) as environment:
         assert look_containers(environment, "any") is None
     assert look_containers({"DOCKER_HOST": "tcp://127.0.0.1:1", "HOME": str(tmp_path)}, "any") is None
+
+
+def test_a_folder_that_an_engine_by_tcp_does_not_see_may_be_on_this_machine_alone() -> None:
+    told = 'invalid mount config for type "bind": bind source path does not exist: /home/me/.local/state/devbox'
+    near = EngineHost(url="unix:///run/docker.sock", source="default socket")
+    assert "create that folder" in str(answer_error("cannot make x", 400, told, near))
+    afar = EngineHost(url="tcp://192.0.2.7:2376", source="DOCKER_HOST")
+    assert "--host ssh://" in str(answer_error("cannot make x", 400, told, afar))
+
+
+def test_a_full_disk_is_that_of_the_machine_that_the_engine_is_on() -> None:
+    host = EngineHost(url="unix:///run/engine.sock", source="--host", remote="ssh://me@far")
+    assert "free some disk on ssh://me@far" in str(answer_error("cannot make x", 500, "no space left on device", host))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from builder.adapters.handover import render_build_secrets
 from builder.adapters.hostinfo import (
     NetworkSettings,
     find_addresses,
     find_folder,
     find_host_facts,
     find_network_settings,
-    render_host_files,
-    render_host_secrets,
 )
 from builder.errors import HostError
 
@@ -76,8 +76,8 @@ def test_xdg_folders_have_defaults_and_ignore_relative_ones() -> None:
 def test_a_machine_without_settings_hands_on_nothing(tmp_path: Path, etc: Path) -> None:
     settings = find_network_settings(environ={"HOME": str(tmp_path)}, etc=etc)
     assert settings == NetworkSettings()
-    assert render_host_secrets(settings) == dict.fromkeys(("apt.conf", "netrc", "npmrc", "pip.conf"), b"")
-    assert {name: file.data for name, file in render_host_files(settings).items()} == {"ca.crt": b""}
+    names = ("apt.conf", "ca.crt", "netrc", "npmrc", "pip.conf", "sources.list")
+    assert render_build_secrets(settings) == dict.fromkeys(names, b"")
 
 
 def test_settings_of_pip_and_npm_are_taken_over_and_tokens_are_not(tmp_path: Path, etc: Path) -> None:
@@ -92,10 +92,10 @@ def test_settings_of_pip_and_npm_are_taken_over_and_tokens_are_not(tmp_path: Pat
     settings = find_network_settings(environ={"HOME": str(tmp_path), "WHO": "npm"}, etc=etc)
     assert settings.npm_registry == "https://npm.example/npm/"
     assert settings.ca_bundle == PEM
-    files = render_host_secrets(settings)
-    assert render_host_files(settings)["ca.crt"].data == PEM
-    assert files["npmrc"] == b"registry=https://npm.example/npm/\ncafile=/run/devbox-host/ca.crt\n"
-    assert files["pip.conf"] == (b"[global]\nindex-url = https://new.example/simple\ncert = /run/devbox-host/ca.crt\n")
+    files = render_build_secrets(settings)
+    assert files["ca.crt"] == PEM
+    assert files["npmrc"] == b"registry=https://npm.example/npm/\ncafile=/run/secrets/ca.crt\n"
+    assert files["pip.conf"] == (b"[global]\nindex-url = https://new.example/simple\ncert = /run/secrets/ca.crt\n")
 
 
 def test_an_index_on_this_machines_disk_is_not_handed_on(tmp_path: Path, etc: Path) -> None:
@@ -131,16 +131,12 @@ def test_proxies_reach_apt_and_npm_but_loopback_ones_do_not(tmp_path: Path, etc:
     environ = {"HOME": str(tmp_path), "HTTP_PROXY": "http://proxy.example:3128", "https_proxy": "http://127.0.0.1:3128"}
     settings = find_network_settings(environ=environ, etc=etc)
     assert settings.proxies == {"http_proxy": "http://proxy.example:3128", "https_proxy": "http://127.0.0.1:3128"}
-    files = render_host_secrets(settings)
+    files = render_build_secrets(settings)
     assert files["apt.conf"] == b'Acquire::http::Proxy "http://proxy.example:3128";\n'
     assert files["npmrc"] == b"proxy=http://proxy.example:3128\n"
-    assert files["pip.conf"] == b"[install]\nproxy = http://proxy.example:3128\n"
-
-
-def test_a_setting_cannot_break_out_of_its_line() -> None:
-    for value in ('http://x";\nmalicious', "http://x y", "http://x\n"):
-        with pytest.raises(HostError):
-            render_host_secrets(NetworkSettings(proxies={"http_proxy": value}))
+    assert files["pip.conf"] == (
+        b"[download]\nproxy = http://proxy.example:3128\n[install]\nproxy = http://proxy.example:3128\n"
+    )
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate", PEM + b"-----BEGIN PRIVATE KEY-----"])
@@ -152,42 +148,37 @@ def test_a_ca_file_that_is_none_is_an_error(tmp_path: Path, etc: Path, content: 
         find_network_settings(environ={"HOME": str(tmp_path), "SSL_CERT_FILE": str(file)}, etc=etc)
 
 
-def test_a_login_in_the_address_of_npms_registry_stands_apart_from_it() -> None:
-    """npm notes where each package came from in a file that stays in the image."""
-    files = render_host_secrets(NetworkSettings(npm_registry="https://me:ge%40heim@npm.example:8443/npm/"))
-    assert files["npmrc"] == (
-        b"registry=https://npm.example:8443/npm/\n//npm.example:8443/npm/:_auth=bWU6Z2VAaGVpbQ==\n"
-    )
-
-
-def test_the_login_of_a_package_index_is_in_a_netrc_and_in_no_address() -> None:
-    """pip puts addresses on the command line when it calls itself."""
-    index = {
-        "index-url": "https://me:ge%40heim@one.example:8443/simple",
-        "extra-index-url": "https://token@two.example/simple https://three.example/simple",
-        "trusted-host": "three.example:80",
+def test_proxies_of_dockers_client_are_those_of_builds(tmp_path: Path, etc: Path) -> None:
+    (tmp_path / ".docker").mkdir()
+    told = {"httpProxy": "http://bridge.example:3128", "noProxy": "*.corp.example"}
+    (tmp_path / ".docker/config.json").write_text(json.dumps({"proxies": {"default": told}}))
+    environ = {"HOME": str(tmp_path), "http_proxy": "http://127.0.0.1:3128", "https_proxy": "http://env.example:1"}
+    settings = find_network_settings(environ=environ, etc=etc)
+    assert settings.proxies == {
+        "http_proxy": "http://bridge.example:3128",
+        "https_proxy": "http://env.example:1",
+        "no_proxy": "*.corp.example",
     }
-    files = render_host_secrets(NetworkSettings(pip_index=index))
-    assert files["pip.conf"] == (
-        b"[global]\nindex-url = https://one.example:8443/simple\n"
-        b"extra-index-url = https://two.example/simple https://three.example/simple\ntrusted-host = three.example:80\n"
-    )
-    assert files["netrc"].decode().splitlines() == [
-        "machine one.example login me password ge@heim",
-        "machine two.example login token password x",
-    ]
+    assert settings.origins["http_proxy"].endswith("/.docker/config.json")
+    assert settings.origins["https_proxy"] == "https_proxy of the environment"
 
 
-@pytest.mark.parametrize("password", ["a%20geheim", "%22geheim", "%5Cgeheim", "geheim%0A"])
-def test_a_login_that_a_netrc_cannot_hold_is_refused_and_not_shown(password: str) -> None:
-    with pytest.raises(HostError) as caught:
-        render_host_secrets(NetworkSettings(pip_index={"index-url": f"https://me:{password}@one.example/simple"}))
-    assert "geheim" not in str(caught.value)
-    assert "one.example" in str(caught.value)
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"proxies": 1}', '{"proxies": {"default": {"httpProxy": 1}}}'])
+def test_settings_of_dockers_client_that_say_nothing_are_passed_over(tmp_path: Path, etc: Path, text: str) -> None:
+    (tmp_path / ".docker").mkdir()
+    (tmp_path / ".docker/config.json").write_text(text)
+    assert find_network_settings(environ={"HOME": str(tmp_path)}, etc=etc).proxies == {}
 
 
-def test_an_error_about_a_setting_does_not_show_it() -> None:
-    with pytest.raises(HostError) as caught:
-        render_host_secrets(NetworkSettings(proxies={"http_proxy": 'http://me:geheim"@proxy.example'}))
-    assert "geheim" not in str(caught.value)
-    assert caught.value.where == "proxy"
+def test_the_trust_of_a_machine_is_taken_over_where_somebody_added_to_it(tmp_path: Path, etc: Path) -> None:
+    (etc / "ssl/certs").mkdir(parents=True)
+    (etc / "ssl/certs/ca-certificates.crt").write_bytes(PEM)
+    environ = {"HOME": str(tmp_path)}
+    assert find_network_settings(environ=environ, etc=etc).ca_bundle is None
+    (tmp_path / "usr/local/share/ca-certificates").mkdir(parents=True)
+    (tmp_path / "usr/local/share/ca-certificates/company.crt").write_bytes(PEM)
+    settings = find_network_settings(environ=environ, etc=etc)
+    assert settings.ca_bundle == PEM
+    assert settings.origins["ca_bundle.path"] == "this machine's trust store"
+    (etc / "pip.conf").write_text(f"[global]\ncert = {tmp_path}/usr/local/share/ca-certificates/company.crt\n")
+    assert find_network_settings(environ=environ, etc=etc).origins["ca_bundle.path"] == "pip's settings (cert)"

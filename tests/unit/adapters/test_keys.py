@@ -14,6 +14,7 @@ import paramiko
 import pytest
 from cryptography import x509
 
+from builder.adapters.files import PART
 from builder.adapters.keys import ALPHABET, KeyStore, parse_public_key
 from builder.errors import ConfigError, HostError
 from builder.model import Exposure
@@ -71,7 +72,7 @@ def test_what_root_makes_for_a_reader_is_given_to_that_one_for_good(
     folder = Path(store.folder("demo", HERE))
     folder.mkdir(parents=True)
     if folder.stat().st_uid:  # nobody but root really owns what root makes
-        monkeypatch.setattr("builder.adapters.keys._private_folder", lambda path, **_: path.mkdir(exist_ok=True))
+        monkeypatch.setattr("builder.adapters.keys.private_folder", lambda path, **_: path.mkdir(exist_ok=True))
 
     store.ensure("demo", HERE, (), reader=(4321, 4322))
 
@@ -96,6 +97,116 @@ def test_two_workspaces_of_one_name_have_secrets_of_their_own(store: KeyStore) -
     other = store.ensure("demo", Path("/another/workspace"), ())
     assert first.folder != other.folder
     assert first.password != other.password
+
+
+THERE = Path("/elsewhere")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != "place.json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def known(store: KeyStore) -> Path:
+    """The folder of a workspace that was at HERE, and is known by its token."""
+    folder = Path(store.ensure("demo", HERE, ()).folder).parent
+    store.remember("demo", HERE, "token")
+    return folder
+
+
+def test_the_secrets_of_a_folder_that_was_moved_go_along_and_its_old_path_leads_there(store: KeyStore) -> None:
+    old = known(store)
+    (old / "volumes.json").write_text("{}")
+    before = contents(old)
+    assert store.find_moved("demo", HERE, "token") == ()
+    assert store.find_moved("demo", THERE, "token") == (str(HERE),)
+    assert store.find_moved("demo", THERE, "another") == ()
+    store.move("demo", str(HERE), THERE)
+    assert contents(store.folder("demo", THERE)) == before
+    assert contents(old) == before, "the container of then would not find its secrets"
+    assert store.owner("demo", str(HERE)) == str(THERE)
+    assert store.owner("demo", str(THERE)) == str(THERE)
+    assert store.find_moved("demo", THERE, "token") == ()
+    with pytest.raises(HostError, match=f"went along to {THERE}"):
+        store.ensure("demo", HERE, ())
+
+
+def test_a_folder_may_go_on_and_come_back(store: KeyStore) -> None:
+    old, last = known(store), Path("/last")
+    (old / "volumes.json").write_text("{}")
+    before = contents(old)
+    for one, other in ((HERE, THERE), (THERE, last), (last, HERE), (HERE, THERE)):
+        store.move("demo", str(one), other)
+        assert contents(store.folder("demo", other)) == before
+        assert store.owner("demo", str(one)) == store.owner("demo", str(HERE)) == str(other)
+    store.forget("demo", THERE)
+    assert [path.name for path in old.parent.glob("demo-*")] == [store.folder("demo", THERE).name], "of the backups"
+    (store.folder("demo", THERE) / "volumes.json").unlink()
+    store.forget("demo", THERE)
+    assert list(old.parent.glob("demo-*")) == []
+    assert {str(path): store.owner("demo", str(path)) for path in (HERE, last)} == {
+        str(HERE): str(HERE), str(last): str(last),
+    }  # fmt: skip
+    store.ensure("demo", HERE, ())
+
+
+def test_a_move_to_where_another_one_was_before_is_refused(store: KeyStore) -> None:
+    known(store)
+    store.move("demo", str(HERE), THERE)
+    store.ensure("demo", Path("/third"), ())
+    with pytest.raises(HostError, match=f"went along to {THERE}"):
+        store.move("demo", "/third", HERE)
+    assert store.owner("demo", str(HERE)) == str(THERE)
+
+
+@pytest.mark.parametrize("step", ["symlink_to", "rename"])
+def test_a_move_that_was_cut_off_is_finished_by_the_next(
+    store: KeyStore, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    old = known(store)
+    before = contents(old)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            store.move("demo", str(HERE), THERE)
+    assert store.find_moved("demo", THERE, "token") == (str(HERE),)
+    store.move("demo", str(HERE), THERE)
+    assert contents(old) == contents(store.folder("demo", THERE)) == before
+    assert store.owner("demo", str(HERE)) == str(THERE)
+
+
+def test_what_a_new_folder_has_not_comes_from_the_old_one_and_nothing_of_worth_is_lost(store: KeyStore) -> None:
+    old = known(store)
+    (old / "volumes.json").write_text("{}")
+    new = store.folder("demo", THERE)
+    newer = store.ensure("demo", THERE, ()).password.reveal()
+    (new / "backup-password").write_text("of there")
+    store.move("demo", str(HERE), THERE)
+    assert store.ensure("demo", THERE, ()).password.reveal() == newer
+    assert [(new / name).read_text() for name in ("volumes.json", "backup-password")] == ["{}", "of there"]
+    assert store.owner("demo", str(HERE)) == str(THERE)
+
+
+def test_two_of_what_cannot_be_made_again_are_left_to_the_person(store: KeyStore) -> None:
+    folders = known(store), Path(store.ensure("demo", THERE, ()).folder).parent
+    for folder in folders:
+        (folder / "backup-password").write_text(folder.name)
+    before = [contents(folder) for folder in folders]
+    with pytest.raises(HostError, match="there are two of backup-password"):
+        store.move("demo", str(HERE), THERE)
+    assert [contents(folder) for folder in folders] == before
+
+
+def test_what_a_killed_process_half_wrote_is_taken_away_and_nothing_else(store: KeyStore) -> None:
+    folder = Path(store.ensure("demo", HERE, ()).folder)
+    other = Path(store.ensure("demo", THERE, ()).folder) / f".vnc-password.abc{PART}"
+    other.touch()
+    kept = sorted(folder.parent.rglob("*"))
+    (folder / f".vnc-password.abc{PART}").touch()
+    store.tidy(HERE)
+    assert sorted(folder.parent.rglob("*")) == kept
+    assert other.exists(), "another workspace may be at work"
+    store.tidy(Path("/never/made"))
 
 
 def test_the_password_fits_vncauth_and_can_be_rotated(store: KeyStore) -> None:
@@ -270,3 +381,17 @@ def test_two_workstations_share_the_authority_and_not_the_password(store: KeySto
     one, two = (store.ensure(name, HERE, ()) for name in ("one", "two"))
     assert one.authority == two.authority
     assert one.web_password != two.web_password
+
+
+def test_what_is_forgotten_is_all_but_what_others_keep_there(store: KeyStore) -> None:
+    for name in ("one", "two"):
+        store.ensure_web(name, HERE, OPEN, ())
+        store.ensure(name, HERE, ())
+    (store.folder("two", HERE) / "of-a-backup").write_text("kept")
+
+    for name in ("one", "two", "one"):
+        store.forget(name, HERE)
+
+    assert not store.folder("one", HERE).exists()
+    assert [path.name for path in store.folder("two", HERE).iterdir()] == ["of-a-backup"]
+    assert store.ensure("two", HERE, ()).authority

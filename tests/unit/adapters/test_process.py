@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -56,3 +57,24 @@ def test_a_child_may_tidy_up_before_it_is_killed(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         run_lines(["/bin/sh", "-c", f'sh -c "{inner}" & wait'], on_line=print, stopped=ready.exists)
     assert tidied.exists()
+
+
+def test_a_child_ends_when_we_are_killed(tmp_path: Path) -> None:
+    """By the kernel: nobody else is left to do it."""
+    note = tmp_path / "pid"
+    script = (
+        "from builder.adapters.process import run_lines;"
+        f"run_lines(['/bin/sh', '-c', 'echo $$ > {note}.new; mv {note}.new {note}; exec sleep 60'], on_line=print)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[3]) as parent:
+        wait_for("the child", lambda: note.exists() or None, deadline_s=20, interval_s=0.02)
+        parent.kill()
+    child = Path(f"/proc/{note.read_text().strip()}/stat")
+
+    def gone() -> bool | None:
+        try:
+            return True if child.read_text().split()[2] == "Z" else None
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    assert wait_for("it to end", gone, deadline_s=5, interval_s=0.02)

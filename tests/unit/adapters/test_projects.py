@@ -81,7 +81,7 @@ def test_a_link_inside_is_the_file_it_leads_to(project: Path) -> None:
 
 
 def test_a_folder_that_is_too_large_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builder.adapters.projects.MAX_FILES", 2)
+    monkeypatch.setattr("builder.adapters.intake.MAX_FILES", 2)
     with pytest.raises(HostError, match="holds more than 64 MB or 2 files"):
         read_project(project)
 

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import threading
 from dataclasses import replace
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
-from builder.adapters.workspace import Holder, Workspace
-from builder.errors import ConfigError, DevboxError, HostError, Interrupted, LockError
-from builder.model import Answers, BaseAnswer, RenderedFile, Retrieval, State, Substitution
+from builder.adapters.workspace import Workspace
+from builder.errors import ConfigError, DevboxError, HostError, LockError
+from builder.model import RenderedFile, State
 from tests.unit.core.bad_cases import BadCase, read_cases
 
 BAD_STATE = Path(__file__).parent / "data" / "bad-state.txt"
 
-STATE = State(
-    ports={"vnc": 5901, "ssh": 2223},
-    answers=Answers(
-        question="q",
-        base=BaseAnswer(name="debian-12", reference="r", how=Retrieval.BOOTSTRAP, identity="i"),
-        absent=("oh-my-zsh",),
-        substitutions=(Substitution(what="base", wanted="a", got="b", reason="c"),),
-        commits={"framework:git": "c" * 40},
-    ),
-    fingerprint="f",
-    plan="p",
-    spec="s",
-)
+STATE = State(ports={"vnc": 5901, "ssh": 2223}, lock="l", fingerprint="f", plan="p", spec="s", token="t", alone=True)
 
 
 def tree(**files: str) -> dict[str, RenderedFile]:
@@ -54,14 +39,18 @@ def test_state_is_remembered(tmp_path: Path) -> None:
     assert (tmp_path / ".workstation/.gitignore").read_text() == "*\n"
 
 
-def test_a_reason_of_several_lines_is_remembered_as_one(tmp_path: Path) -> None:
-    assert STATE.answers is not None
-    told = replace(STATE.answers.substitutions[0], reason="curl:\n\t(7) \x1b[31mfailed" + "!" * 9000)
-    space = Workspace(tmp_path)
-    space.save_state(replace(STATE, answers=replace(STATE.answers, substitutions=(told,))))
-    answers = space.load_state().answers
-    assert answers is not None
-    assert answers.substitutions[0].reason.startswith("curl:  (7)  [31mfailed!!!")
+def test_the_answers_of_an_older_devbox_are_ignored_since_the_lock_has_them_now(tmp_path: Path) -> None:
+    Workspace(tmp_path).save_state(STATE)
+    file = tmp_path / ".workstation/state.json"
+    file.write_text(file.read_text().replace('"lock": "l"', '"answers": {"question": "q"}'))
+    assert Workspace(tmp_path).load_state() == replace(STATE, lock="")
+
+
+def test_a_lock_is_kept_as_it_was_written(tmp_path: Path) -> None:
+    assert Workspace(tmp_path).load_lock() is None
+    Workspace(tmp_path).save_lock(b"{}\n")
+    assert Workspace(tmp_path).load_lock() == b"{}\n"
+    assert names(tmp_path) == {"devbox-lock.json"}
 
 
 @pytest.mark.parametrize("case", read_cases(BAD_STATE), ids=lambda case: case.name)
@@ -121,6 +110,20 @@ def test_a_second_tree_replaces_the_first_and_leaves_equal_files_alone(tmp_path:
     assert not (folder / "gone").exists()
 
 
+def test_one_file_is_taken_away_unless_a_person_changed_it(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    tree = {name: RenderedFile(data=b"ours\n") for name in ("compose.yaml", "Dockerfile")}
+    workspace.write_tree(tree)
+    workspace.drop("compose.yaml")
+    workspace.drop("compose.yaml")
+    assert not (tmp_path / ".workstation/compose.yaml").exists()
+    assert (tmp_path / ".workstation/Dockerfile").exists()
+    workspace.write_tree(tree)
+    (tmp_path / ".workstation/compose.yaml").write_bytes(b"theirs\n")
+    workspace.drop("compose.yaml")
+    assert (tmp_path / ".workstation/compose.yaml").read_bytes() == b"theirs\n"
+
+
 def test_executable_files_stay_executable(tmp_path: Path) -> None:
     Workspace(tmp_path).write_tree({"run": RenderedFile(data=b"#!", executable=True)})
     assert (tmp_path / ".workstation/run").stat().st_mode & 0o777 == 0o755
@@ -157,52 +160,6 @@ def test_a_workspace_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".workstation").symlink_to("elsewhere")
     with pytest.raises(DevboxError, match="link"):
         Workspace(tmp_path).save_state(STATE)
-
-
-def test_remove_takes_all_of_it_and_nothing_else(tmp_path: Path) -> None:
-    space = Workspace(tmp_path)
-    (tmp_path / "devbox.yaml").write_text("{}")
-    space.write_tree(tree(a="1"))
-    with space.lock("down"):
-        space.remove()
-    space.remove()
-    assert [path.name for path in tmp_path.iterdir()] == ["devbox.yaml"]
-    assert space.read_config() == b"{}"
-
-
-def _hold(folder: str, held: Event) -> None:
-    with Workspace(Path(folder)).lock("up"):
-        held.set()
-        threading.Event().wait(60)
-
-
-def test_a_second_one_waits_and_says_for_whom_until_the_first_one_dies(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    held = context.Event()
-    first = context.Process(target=_hold, args=(str(tmp_path), held), daemon=True)
-    first.start()
-    assert held.wait(20)
-    said: list[Holder | None] = []
-
-    def on_wait(holder: Holder | None) -> None:
-        said.append(holder)
-        first.kill()
-
-    with Workspace(tmp_path, on_wait=on_wait).lock("down"):
-        pass
-    assert len(said) == 1
-    holder = said[0]
-    assert holder is not None
-    assert (holder.pid, holder.verb) == (first.pid, "up")
-    assert "`devbox up`" in str(holder)
-    first.join()
-
-
-def test_waiting_can_be_given_up(tmp_path: Path) -> None:
-    with Workspace(tmp_path).lock("up"):
-        second = Workspace(tmp_path, stopped=lambda: True)
-        with pytest.raises(Interrupted), second.lock("down"):
-            pass
 
 
 def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:

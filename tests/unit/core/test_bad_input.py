@@ -14,9 +14,8 @@ from typing import Final
 import pytest
 from typer.main import get_command
 
-from builder import wiring
 from builder.cli import app, run
-from builder.tasks import prepare
+from builder.tasks import layout
 from tests.golden.rendering import assets, catalog
 from tests.unit.core.bad_cases import BadCase, load_cases, parse_findings
 
@@ -34,8 +33,8 @@ COMMAND: Final = get_command(app)  # made once: typer looks at every function fo
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A workspace. The catalogue, which no case changes, is read once for all of them."""
-    monkeypatch.setattr(wiring, "load_assets", assets)
-    monkeypatch.setattr(prepare, "parse_catalog", lambda files: catalog())
+    monkeypatch.setattr("builder.adapters.assets.load_assets", assets)
+    monkeypatch.setattr(layout, "parse_catalog", lambda files, origins: catalog())
     monkeypatch.setenv("HOME", str(tmp_path))
     made = tmp_path / "my-app"
     made.mkdir()

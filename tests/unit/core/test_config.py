@@ -15,8 +15,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from builder.core.config import Config, config_as_dict, json_schema, make_name
+from builder.core.config import Config, config_as_dict, make_name
 from builder.core.config_template import InitAnswers, render_config_template
+from builder.core.schema import make_schema
 from builder.core.source import FORBIDDEN
 from builder.errors import ConfigError
 from tests.unit.core.builders import FACTS, make_config
@@ -32,19 +33,27 @@ npm: ["@scope/x@1.2.3", typescript@5.4.5-rc.1]
 framework: {git: "git@example.org:team/tools.git", rev: v1.2.0, checks: [{name: there, run: [tools, --version]}]}
 desktop: {server: tightvnc, geometry: 2560x1440, depth: 16, dpi: 120, opengl: true}
 ports: {vnc: 6901, web: {host: 7080, pinned: true}, ssh: false, dev: [3000, "8080:5173", {host: 9000, container: 9001}]}
+host: ssh://me@box.example:2222
 bind: 127.0.0.2
 expose: {address: 192.0.2.7, names: [box.example, box], certificate: ./cert.pem, key: ~/key.pem, ssh: true}
 environment: {A: NO, B: 010, C: 22:22, D: true, E: "", F: "${HOME} {{ x }} $(id)"}
 mounts: [{source: ~/data, target: /srv/data, read_only: true}]
+sidecars: {postgres: {version: 16, port: 5433, substitute: false}, redis: true}
+hooks: {on_create: [npm ci, "echo 'a # b'"], on_start: ./go, timeout: 60}
+env_file: [.env, ~/team.env]
+dotfiles: {git: "git@example.org:me/dotfiles.git", timeout: 30}
 resources: {memory: 4g, cpus: 1.5, shm: 1g, pids: 512}
 locale: en_US.UTF-8
 timezone: America/Argentina/Ushuaia
 shell: {theme: robbyrussell}
+catalogue: [./own, ~/shared]
 sources: {oh-my-zsh: ./omz.tar.gz}
 security: dev
 ssh: {authorized_keys: [~/.ssh/id_ed25519.pub]}
 mirrors: {apt: {debian: "http://mirror.example/debian"}, pypi: "https://mirror.example:8443/simple/"}
-ca_bundle: /srv/ca.pem
+ca_bundle: {path: /srv/ca.pem, install: true}
+cache: registry.example:5000/team/devbox
+backup: {to: "sftp://me@nas.example:2222/b", keep_days: 9, keep_last: 5, volumes: [home], exclude: [.x], identity: ~/k}
 budgets: {painted_s: 2.5}
 verify: {checks: [{name: git-there, run: [git, --version]}], tests: ./checks}
 """ % ("a" * 64)
@@ -87,6 +96,13 @@ def test_versions_and_values_are_kept_as_written() -> None:
         ("ports: {dev: 8080:3000}", "ports: {dev: [{container: 3000, host: 8080}]}"),
         ("ports: {dev: false}", "ports: {dev: []}"),
         ("apt: htop", "apt: [htop]"),
+        ("dotfiles: git@example.org:me/dotfiles.git", "dotfiles: {git: 'git@example.org:me/dotfiles.git'}"),
+        ("dotfiles: https://example.org/me/dot", "dotfiles: {git: 'https://example.org/me/dot'}"),
+        ("dotfiles: ~/dotfiles", "dotfiles: {path: ~/dotfiles, timeout: 120}"),
+        ("sidecars: [postgres, redis]", "sidecars: {postgres: true, redis: {enabled: true}}"),
+        ("sidecars: {postgres: 16, redis: false}", 'sidecars: {postgres: {version: "16"}, redis: {enabled: false}}'),
+        ("backup: ./b", "backup: {to: ./b}"),
+        ("backup: {volumes: home, exclude: .cache}", "backup: {volumes: [home], exclude: [.cache]}"),
         ("tools:\n#  node: 20\ndesktop:\nname:\ntimezone:\n", ""),
     ],
 )
@@ -160,7 +176,7 @@ def test_a_long_line_is_shown_around_its_fault() -> None:
 
 def strings_in(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(schema, dict):
-        if schema.get("type") == "string":
+        if "string" in schema.get("type", ()):
             yield path, schema
         for key, item in schema.items():
             yield from strings_in(item, f"{path}/{key}")
@@ -170,13 +186,13 @@ def strings_in(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any
 
 
 def test_every_text_of_the_schema_states_a_pattern_and_a_limit() -> None:
-    found = dict(strings_in(json_schema()))
+    found = dict(strings_in(make_schema()))
     assert len(found) >= 30
     assert [path for path, item in found.items() if not {"pattern", "maxLength"} <= item.keys()] == []
 
 
 def test_every_number_of_the_schema_states_its_limits() -> None:
-    text = json.dumps(json_schema())
+    text = json.dumps(make_schema())
     assert '"ge"' not in text
     assert '"minimum": 1024' in text
 
@@ -258,7 +274,7 @@ def test_the_template_carries_the_answers() -> None:
     )  # fmt: skip
     config = make_config(render_config_template(answers))
     assert (config.name, config.profile, config.base.name) == ("no", "headless", "debian-12")
-    assert (config.desktop.geometry, config.desktop.server, config.apt) == ("1280x720", "tightvnc", ("htop",))
+    assert (config.desktop.geometry, config.desktop.server, config.apt.packages) == ("1280x720", "tightvnc", ("htop",))
     assert config.tools["node"].version == "1.10"
     assert config.tools["git"].version is None
 
@@ -296,6 +312,9 @@ def test_neither_errors_nor_facts_nor_problems_import_pydantic() -> None:
         "framework: {{git: '{}', rev: main}}",
         "sources: {{oh-my-zsh: '{}'}}",
         "ca_bundle: '{}'",
+        "mirrors: {{archives: '{}'}}",
+        "mirrors: {{images: '{}'}}",
+        "mirrors: {{snapshot: {{debian: '{}/{{timestamp}}'}}}}",
         "base: {{image: '{}'}}",
     ],
 )

@@ -142,7 +142,7 @@ def plan_of(resolved: Resolved, projects: dict[str, Project] | None = None) -> P
     base = BaseAnswer(name="debian-12", reference="debian:12", how=Retrieval.PULL, identity="debian@sha256:1")
     return make_plan(
         resolved,
-        Answers(question="q", base=base, absent=(), substitutions=()),
+        Answers(base=base, absent=(), substitutions=()),
         requested_base="debian-12",
         rootfs={"init/x": RenderedFile(data=b"x")},
         templates={},

@@ -144,7 +144,7 @@ def explain(text: str) -> dict[str, Setting]:
         ("base.substitute", True, "default"),
         ("tools.node.version", "22", "devbox.yaml:3"),
         ("tools.node.enabled", True, "default"),
-        ("apt", ["htop"], "devbox.yaml:4"),
+        ("apt.packages", ["htop"], "devbox.yaml:4"),
         ("environment.EDITOR", "vim", "devbox.yaml:5"),
         ("resources.memory", "4g", "level locked"),
         ("resources.cpus", 1.5, "devbox.yaml:7"),
@@ -152,7 +152,7 @@ def explain(text: str) -> dict[str, Setting]:
         ("ports.ssh.published", False, "level locked"),
         ("security.level", "locked", "devbox.yaml:8"),
         ("desktop.dpi", 96, "default"),
-        ("ca_bundle", None, "default"),
+        ("ca_bundle.path", None, "default"),
     ],
 )
 def test_each_setting_is_told_with_where_it_comes_from(key: str, value: object, origin: str) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from builder.adapters.assets import load_assets
 from builder.core.facts import HostFacts
 from builder.core.plan import explain_difference, make_plan
+from builder.core.render import render_image
 from builder.errors import RenderError
 from builder.model import Answers, BaseAnswer, Plan, RenderedFile, Resolved, Retrieval, Substitution
 from tests.unit.core.builders import FACTS, make_resolved
@@ -26,7 +28,7 @@ BASE = BaseAnswer(name="debian-12", reference="debian:12-slim", how=Retrieval.PU
 
 
 def answers(base: BaseAnswer = BASE, absent: tuple[str, ...] = ()) -> Answers:
-    return Answers(question="q", base=base, absent=absent, substitutions=())
+    return Answers(base=base, absent=absent, substitutions=())
 
 
 def plan_of(
@@ -94,6 +96,8 @@ def test_the_id_changes_with_what_is_in_the_image(text: str) -> None:
         "base: {name: debian-12, substitute: false}",
         "sources: {oh-my-zsh: ./a-local.tar}",
         "mirrors: {npm: 'https://npm.example/', apt: {debian: 'http://apt.example/debian'}}",
+        "mirrors: {archives: 'https://git.example/', images: registry.example/hub}",
+        "ca_bundle: ./ca.pem",
     ],
 )
 def test_the_id_does_not_change_with_how_the_container_runs(text: str) -> None:
@@ -258,3 +262,37 @@ def test_what_no_step_tells_is_a_change_of_devbox_itself() -> None:
     assert explain(plan_of(), plan_of(templates={**TEMPLATES, "Dockerfile.j2": "x"})) == (
         "the templates of devbox, or the variables of a tool, changed",
     )
+
+
+# ---------------------------------------------------------------------------------------------- locked packages
+
+LINES = {"apt": ("git amd64 1 -",), "apt:htop": ("git amd64 1 -", "htop amd64 1 -")}
+NEWER = {"apt": ("git amd64 2 -",), "apt:htop": ("git amd64 2 -", "htop amd64 1 -")}
+
+
+def locked(lines: dict[str, tuple[str, ...]]) -> Answers:
+    return dataclasses.replace(answers(), packages=lines)
+
+
+def test_other_versions_are_another_image_and_that_is_said() -> None:
+    text = "base: debian-12\napt: [htop]"
+    before, after = plan_of(text, given=locked(LINES)), plan_of(text, given=locked(NEWER))
+    assert before.id != after.id
+    assert plan_of(text, given=locked(LINES)).id == before.id
+    steps = {step.name: (step.id[:12], step.summary) for step in before.steps}
+    words = explain_difference(steps, after)
+    assert "apt: runs again, for other versions of its packages" in words
+    assert "apt:htop: runs again, since apt changed" in words
+
+
+def test_what_the_lock_says_of_a_step_is_mounted_where_that_is_installed() -> None:
+    templates = load_assets().templates
+    plan = plan_of("base: debian-12\napt: [htop]", given=locked(LINES), templates=templates)
+    tree = render_image(plan, rootfs=ROOTFS, templates=templates, version="1", locked=LINES)
+    assert tree["locked/apt-htop"].data == b"git amd64 1 -\nhtop amd64 1 -\n"
+    dockerfile = tree["Dockerfile"].data.decode()
+    for name in ("apt", "apt-htop"):
+        mount = f"--mount=type=bind,source=locked/{name},target=/usr/lib/devbox/apt-locked \\\n"
+        assert dockerfile.count(mount) == 1
+    unlocked = render_image(plan_of(templates=templates), rootfs=ROOTFS, templates=templates, version="1")
+    assert b"apt-locked" not in unlocked["Dockerfile"].data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 
 import dockerfile
 import pytest
@@ -16,6 +17,7 @@ from builder.core.render import quote_compose, quote_environment, quote_shell, r
 from builder.errors import RenderError
 from builder.model import BaseAnswer, Plan, RenderedFile, Retrieval
 
+FRAGMENTS = Path(__file__).parents[3] / "templates/fragments"
 printable = st.text().filter(str.isprintable)
 
 
@@ -129,3 +131,15 @@ def test_labels_are_json_inside_quotes() -> None:
     text = json.dumps({"a": ["b", "c d"]})
     found = dockerfile.parse_string(f"FROM x\nLABEL a.b={quote_environment(text)}\n")
     assert json.loads(json.loads(found[1].value[1])) == {"a": ["b", "c d"]}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FRAGMENTS.glob("*.j2")))
+def test_what_a_step_mounts_stands_before_all_that_it_runs(name: str) -> None:
+    """Behind a variable or a command, `--mount` is a word of the shell."""
+    words = [line.strip().removeprefix("RUN ") for line in (FRAGMENTS / name).read_text().splitlines()]
+    ran = False
+    for word in words:
+        if word.startswith(("--mount", "{%", "{#", "#")) or not word:
+            assert not (ran and word.startswith("--mount")), word
+        else:
+            ran = word.endswith("\\")

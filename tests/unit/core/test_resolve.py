@@ -104,6 +104,25 @@ def test_a_combination_that_cannot_work_names_what_would() -> None:
     assert tool_of(make_resolved("tools: {node: 22, claude-code: 2.1.330}"), "claude-code").version == "2.1.330"
 
 
+def test_a_tool_whose_packages_other_bases_have_is_refused_and_they_are_named() -> None:
+    text = "tools: [snapless]\nbase: {}\n"
+    catalog = make_catalog(**{"tools/snapless": "summary: x\napt_by_base: {debian-11: [ab], debian-12: [ab]}"})
+    with pytest.raises(ConfigError) as caught:
+        resolve_config(make_config(text.format("ubuntu-22.04")), catalog, FACTS)
+    assert caught.value.where == "devbox.yaml:1:8"
+    assert caught.value.message == "tools.snapless: snapless cannot be had on ubuntu-22.04"
+    assert caught.value.hint == "debian-11 and debian-12 have it: write `base: debian-12`"
+    resolved = resolve_config(make_config(text.format("debian-11")), catalog, FACTS)
+    assert tool_of(resolved, "snapless").apt == ("ab",)
+
+
+def test_scale_and_keyboard_reach_the_container_only_where_they_are_chosen() -> None:
+    chosen = make_resolved("desktop: {scale: 2, keyboard: de(nodeadkeys)}").runtime.environment
+    names = {"DEVBOX_SCALE": "2", "GDK_SCALE": "2", "QT_SCALE_FACTOR": "2", "DEVBOX_KEYBOARD": "de(nodeadkeys)"}
+    assert names.items() <= chosen.items()
+    assert chosen.keys() - make_resolved("desktop: {scale: 1}").runtime.environment.keys() == names.keys()
+
+
 def test_a_base_with_an_older_python_is_said() -> None:
     resolved = make_resolved("base: debian-11")
     expected = Substitution(what="python", wanted=">=3.10", got="3.9", reason="Debian 11 has no newer")

@@ -94,6 +94,7 @@ def sound_image() -> dict[str, Any]:
 class FakeEngine:
     """Answers a command by the first key that is part of its line; what is not foreseen succeeds and says nothing."""
 
+    kind: str = field(default="docker", kw_only=True)
     answers: Mapping[str, Answer] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=sound_inspect)
     image: dict[str, Any] = field(default_factory=sound_image)

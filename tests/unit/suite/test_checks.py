@@ -173,6 +173,13 @@ def test_a_workstation_of_another_plan_is_a_warning() -> None:
     assert verdict(promises.current, make_subject(plan="p2")) is Verdict.WARNING
 
 
+def test_one_that_was_gone_back_to_is_a_warning_that_says_so() -> None:
+    found = result_of(promises.current, make_subject(held="p2"))
+    assert found.verdict is Verdict.WARNING
+    assert "`devbox rollback` went back to" in found.found
+    assert found.look == "devbox up --update", "a plain `up` stays there"
+
+
 # ----------------------------------------------------------------------------------------------------- ports
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"

@@ -64,6 +64,11 @@ def test_every_exception_of_dev_is_told_with_its_reason_and_nothing_else_is_miss
     assert told == {"4.1", "5.4", "5.7", "5.11", "5.12", "5.13", "5.26"}
 
 
+def test_what_podman_does_not_tell_is_skipped_with_the_reason() -> None:
+    told = verdicts(make_subject(FakeEngine(kind="podman", image={"Config": {}})))
+    assert {id for id, verdict in told.items() if verdict is Verdict.SKIPPED} == {"4.6", "5.4", "5.30"}
+
+
 HOST_CHANGES: dict[str, dict[str, Any]] = {
     "5.4": {"CapAdd": ["CHOWN"]},
     "5.5": {"Privileged": True},

@@ -25,7 +25,7 @@ wm/run:/usr/lib/devbox/after x bus || exit 1
 x/ready:x x11 :1
 x/ready:rfb rfb 5901
 web/ready:web websocket 6080
-web/run:started || /usr/lib/devbox/after ready || started || exit 1
+web/run:started || /usr/lib/devbox/after bus x || started || exit 1
 other/ready:other bus
 """
 
@@ -36,7 +36,7 @@ def test_what_a_service_says_is_read_from_its_folder() -> None:
     assert (bus.deadline, bus.phases, bus.after) == (10, ("bus",), ())
     assert (wm.phases, wm.after) == (("wm",), ("x", "bus"))
     assert (x.deadline, x.phases) == (health.DEFAULT_S, ("x", "rfb"))
-    assert web.after == ("ready",)
+    assert web.after == ("bus", "x")
 
 
 def test_those_that_others_wait_for_are_killed_alone_and_last() -> None:

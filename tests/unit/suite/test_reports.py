@@ -80,6 +80,13 @@ def test_failures_end_as_one_error_that_says_how_to_look() -> None:
     assert "look      devbox logs" in str(caught.value)
 
 
+def test_the_hint_for_one_that_was_gone_back_to_is_not_to_start_what_stays_the_same() -> None:
+    with pytest.raises(VerifyError) as caught:
+        refuse_failures(make_report(*RESULTS), held=True)
+    assert "`devbox rollback` went back" in (caught.value.hint or "")
+    assert "--recreate" not in (caught.value.hint or "")
+
+
 def test_no_failure_is_no_error() -> None:
     refuse_failures(make_report(RESULTS[0], RESULTS[3]))
 

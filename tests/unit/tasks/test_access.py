@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from builder.model import Keys, Secret
 from builder.tasks.access import render_ssh_config, ssh_command
 
@@ -18,7 +20,7 @@ def test_command_trusts_the_pinned_key_alone_whatever_the_persons_settings_say()
     assert words[-1] == "dev@127.0.0.1"
     for setting in (
         'UserKnownHostsFile="/s/known hosts"', "GlobalKnownHostsFile=none", "StrictHostKeyChecking=yes",
-        "UpdateHostKeys=no", "IdentitiesOnly=yes", "ForwardAgent=no",
+        "UpdateHostKeys=no", "IdentitiesOnly=yes", "ForwardAgent=no", "ProxyCommand=none",
     ):  # fmt: skip
         assert setting in words
 
@@ -36,6 +38,33 @@ def test_the_words_of_a_command_arrive_as_they_are() -> None:
         ssh_command(KEYS, "dev", ("127.0.0.1", 2222), command=["sh", "-c", "echo $HOME 'x'"])[-1]
         == """sh -c 'echo $HOME '"'"'x'"'"''"""
     )
+
+
+def test_a_section_for_another_machine_opens_the_tunnel_first_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    folder = tmp_path / "50% of it"
+    folder.mkdir()
+    opener = ["touch", f"{folder}/opened"]
+    text = render_ssh_config(KEYS, "my-app", "dev", ("127.0.0.1", 2299), opener=opener)
+    (tmp_path / "config").write_text(text + "\n")
+    for name, opened in (("other", False), ("my-app", True)):
+        subprocess.run(["ssh", "-F", str(tmp_path / "config"), "-G", name], capture_output=True, check=True)
+        assert (folder / "opened").exists() is opened
+
+
+def test_what_a_person_says_of_all_machines_does_not_send_a_workstation_by_a_jump_host(tmp_path: Path) -> None:
+    section = render_ssh_config(KEYS, "my-app", "dev", ("127.0.0.1", 2299))
+    for general in ("ProxyJump gate", "ProxyCommand nc %h %p"):
+        (tmp_path / "config").write_text(f"{section}\nHost *\n    {general}\n")
+        told = subprocess.run(["ssh", "-F", tmp_path / "config", "-G", "my-app"], capture_output=True, check=True)
+        assert b"proxyjump" not in told.stdout
+        assert b"proxycommand" not in told.stdout
+
+
+@pytest.mark.parametrize("sign", ['"', "\\", "'", "\n", "\r", "\0"])
+def test_a_folder_that_no_line_can_hold_adds_none_of_its_own(sign: str) -> None:
+    opener = ["devbox", "-C", f"/a{sign}ProxyCommand touch there", "status"]
+    plain = render_ssh_config(KEYS, "my-app", "dev", ("127.0.0.1", 2299))
+    assert render_ssh_config(KEYS, "my-app", "dev", ("127.0.0.1", 2299), opener=opener) == plain
 
 
 def test_section_is_read_by_openssh_as_it_is_meant(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_build_gets_what_was_rendered_and_fetched_and_nothing_else(empty: tupl
     fetched = {name for name in members if name.startswith("artifacts/")}
     assert members.keys() - fetched == tree.keys()
     assert fetched == {f"artifacts/{name}/opt/{name}" for name in ("node", "oh-my-zsh")}
-    assert {name.partition("/")[0] for name in tree} == {"Dockerfile", "rootfs", "host"}
+    assert {name.partition("/")[0] for name in tree} == {"Dockerfile", "rootfs", "locked"}
     assert all(member.isreg() for member in members.values())
 
 

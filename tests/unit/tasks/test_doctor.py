@@ -52,6 +52,18 @@ def test_an_engine_below_the_floors_is_warned_of_and_the_package_is_named() -> N
     assert not [item for item in findings(DEBIAN) if item.level == "error"]
 
 
+def test_podman_is_named_and_held_to_no_floor_of_docker() -> None:
+    podman = replace(SOUND, version="4.3.1", api="1.41", buildkit=False, kind="podman", runc="1.1.5+ds1-1+deb12u1")
+    found = [item for item in findings(podman) if item.topic in ("engine", "runc", "buildkit")]
+    assert [(item.topic, item.level) for item in found] == [
+        ("engine", "ok"),
+        ("engine", "warning"),
+        ("runc", "warning"),
+    ]
+    assert found[0].text.startswith("podman 4.3.1")
+    assert "buildah" in found[1].text
+
+
 @pytest.mark.parametrize(
     ("today", "words"),
     [

@@ -21,7 +21,14 @@ from builder.tasks.access import (
 )
 from builder.tasks.interfaces import Context
 from builder.tasks.lifecycle import start_workstation, stop_workstation, take_down
-from builder.tasks.status import describe_container, describe_summary, list_statuses, make_endpoints, read_status
+from builder.tasks.status import (
+    describe_container,
+    describe_state,
+    describe_summary,
+    list_statuses,
+    make_endpoints,
+    read_status,
+)
 from tests.unit.tasks.fakes import FakeEngine, World, make_container
 
 PORTS = {5901: 5903, 6080: 6080, 2222: 2222, 3000: 3000, 5173: 8080}
@@ -80,6 +87,14 @@ def test_down_removes_exactly_the_volumes_it_is_told() -> None:
     assert world.engine.volume_names == ["my-app_projects", "other_home"]
 
 
+def test_down_forgets_the_secrets_only_with_the_data() -> None:
+    world = running()
+    take_down(world.context(), "my-app")
+    assert world.keys.forgotten == []
+    take_down(world.context(), "my-app", volumes=(), secrets=True)
+    assert world.keys.forgotten == ["my-app"]
+
+
 def test_down_twice_is_no_error() -> None:
     assert not take_down(World(engine=FakeEngine()).context(), "my-app")
 
@@ -87,8 +102,8 @@ def test_down_twice_is_no_error() -> None:
 def test_down_refuses_the_workstation_of_another_folder() -> None:
     world = running(labels={"dev.devbox.workspace": "/somewhere/else"})
     with pytest.raises(EngineError, match="belongs to another folder"):
-        take_down(world.context(), "my-app", volumes=("my-app_home",))
-    assert world.engine.acts == []
+        take_down(world.context(), "my-app", volumes=("my-app_home",), secrets=True)
+    assert (world.engine.acts, world.keys.forgotten) == ([], [])
 
 
 # -------------------------------------------------------------------------------------------------- status
@@ -120,6 +135,37 @@ def test_the_status_holds_what_was_asked_for_and_what_is_there() -> None:
 def test_a_workstation_that_is_still_starting_has_no_phases() -> None:
     assert read_status(running().context(), "my-app").ready == {}
     assert read_status(running(state="exited").context(), "my-app").ready == {}
+
+
+def test_a_workstation_that_is_not_well_says_what_is_wrong() -> None:
+    world = running()
+    world.engine.containers["my-app"] = replace(world.engine.containers["my-app"], health="unhealthy")
+    world.engine.answers["/usr/lib/devbox/probe"] = ExecResult(
+        code=1, stdout=b'{"usable": false, "red": {"wm": "xfwm4: no window manager"}}\n', stderr=b""
+    )
+
+    status = read_status(world.context(), "my-app")
+
+    assert status.red == {"wm": "xfwm4: no window manager"}
+    proved = read_status(world.context(), "my-app", proved={"x": 0.3})
+    assert (proved.red, proved.ready) == ({}, {"x": 0.3}), "`up` has just looked"
+    assert describe_state(status).startswith(
+        "my-app-workstation-1 is running (unhealthy)\n  wm: xfwm4: no window manager\n\n"
+    )
+
+
+def test_a_probe_that_says_nothing_of_use_is_told_as_it_is() -> None:
+    world = running()
+    world.engine.containers["my-app"] = replace(world.engine.containers["my-app"], health="unhealthy")
+
+    assert read_status(world.context(), "my-app").red == {"probe": "no such file"}
+
+
+@pytest.mark.parametrize(("reason", "told"), [("", "b"), ("no mirror", "b (no mirror)")])
+def test_what_stands_in_for_something_is_told_with_a_reason_where_there_is_one(reason: str, told: str) -> None:
+    label = {"dev.devbox.substitutions": f'[{{"what":"base","wanted":"b","got":"a","reason":"{reason}"}}]'}
+    status = describe_container(make_container(labels=label))
+    assert describe_summary(status).endswith(f"instead   base: a in place of {told}")
 
 
 def test_an_exposed_workstation_says_under_which_address_and_what_to_trust() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from builder.errors import EngineError, HostError
 from builder.model import PortRequest, Runtime, State
-from builder.tasks.prepare import choose_ports, read_request
+from builder.tasks.ports import choose_ports
+from builder.tasks.prepare import read_request
 from tests.unit.tasks.fakes import FakeEngine, FakePorts, World, make_container
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from builder.model import RenderedFile, State
 from builder.tasks.build import build_image
+from builder.tasks.demand import Demand
 from builder.tasks.prepare import prepare
 from tests.unit.tasks.fakes import FakeSources, World
 
@@ -21,7 +22,7 @@ def test_a_revision_is_asked_for_once_and_remembered() -> None:
     world.sources.commits["v1"] = "d" * 40  # the tag was moved
     assert prepare(world.context()).plan.id == first.plan.id
     assert world.sources.asked.count("https://example.org/tools.git v1") == 1
-    assert prepare(world.context(), again=True).plan.id != first.plan.id
+    assert prepare(world.context(), demand=Demand(again=True)).plan.id != first.plan.id
 
 
 def test_another_revision_is_another_question() -> None:

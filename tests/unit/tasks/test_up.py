@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import PurePosixPath
+from dataclasses import replace
 
 import pytest
 
 from builder.core.canonical import canonical_json
-from builder.errors import BuildError, EngineError, NotReadyError
-from builder.model import BuildEvent, ExecResult, PhaseReached, RenderedFile, StepProgress, TaskEnded
+from builder.errors import BuildError, EngineError, LostEngineError, NotReadyError
+from builder.model import BuildEvent, ExecResult, Note, PhaseReached, RenderedFile, StepProgress, TaskEnded
 from builder.tasks.prepare import prepare
 from builder.tasks.up import Outcome, bring_up
 from tests.unit.tasks.fakes import World, make_container, make_image, probe_line
 
 NAME = "my-app-workstation-1"
 PROBE = "run /usr/lib/devbox/probe wait --timeout 120"
-CREATE = [f"create {NAME}", f"start {NAME}"]
+CREATE = [f"create {NAME}", "start id-my-app"]
 RESTART = "s6-svc -wr -T 10000 -r /run/service/web"
 VOLUMES = ["network my-app_default", "volume my-app_home", "volume my-app_projects"]
-REMOVE = ["stop id-my-app", "remove id-my-app"]
+NEXT = f"{NAME}.next"
+SWITCH = [f"create {NEXT}", "stop id-my-app", f"start id-{NEXT}", PROBE, "remove id-my-app", f"rename id-{NEXT} {NAME}"]
 
 
-def up(world: World, **options: bool) -> tuple[Outcome, list[str]]:
+def up(world: World, *, recreate: bool = False) -> tuple[Outcome, list[str]]:
     """The outcome, and the acts of this `up` alone."""
     before = len(world.engine.acts)
-    outcome = bring_up(world.context(), fingerprint="f", **options)
+    outcome = bring_up(world.context(), fingerprint="f", recreate=recreate)
     return outcome, world.engine.acts[before:]
 
 
@@ -47,14 +48,12 @@ def test_from_nothing_it_pulls_builds_creates_starts_and_waits() -> None:
     assert world.workspace.locks == ["up"]
 
 
-def test_the_files_are_written_and_the_host_adds_its_own_to_the_build_only(world: World) -> None:
+def test_the_files_are_written_and_the_host_adds_its_own_to_the_build_alone(world: World) -> None:
     """What may hold a login is no file at all: steps ask for it by its name."""
     assert {"Dockerfile", "compose.yaml"} <= set(world.workspace.tree)
     (built,) = world.engine.built.values()
-    assert "host/ca.crt" in built
     assert world.engine.secrets == {"apt.conf": b"secret"}
-    assert "host/apt.conf" not in built
-    assert not any(PurePosixPath(path).parts[0] == "host" for path in world.workspace.tree)
+    assert set(built) <= set(world.workspace.tree)
 
 
 def test_what_was_found_is_remembered(world: World) -> None:
@@ -74,14 +73,15 @@ def test_a_second_time_there_is_nothing_to_do(world: World) -> None:
 def test_what_was_stopped_is_started_again(world: World) -> None:
     world.engine.stop(NAME, 0)
     outcome, acts = up(world)
-    assert acts == [f"start {NAME}", PROBE]
+    assert acts == ["start id-my-app", PROBE]
     assert outcome.changed
 
 
 def test_another_way_to_run_makes_the_container_anew_and_builds_nothing(world: World) -> None:
     world.config = "environment: {EDITOR: vim}"
     _, acts = up(world)
-    assert acts == [*REMOVE, *VOLUMES, *CREATE, PROBE]
+    assert acts[:-1] == [*VOLUMES, *SWITCH]
+    assert acts[-1].startswith("tag ")
     assert f"{NAME} is made anew; its volumes are kept" in world.notes
 
 
@@ -108,7 +108,7 @@ def test_a_web_door_that_does_not_start_anew_is_told(world: World) -> None:
 
 def test_it_can_be_made_anew_on_request(world: World) -> None:
     _, acts = up(world, recreate=True)
-    assert acts == [*REMOVE, *VOLUMES, *CREATE, PROBE]
+    assert acts == [*VOLUMES, *SWITCH]
 
 
 def test_another_tool_builds_before_it_touches_what_runs_and_says_why(world: World) -> None:
@@ -117,7 +117,8 @@ def test_another_tool_builds_before_it_touches_what_runs_and_says_why(world: Wor
     world.engine.images[old.image_id] = make_image(old.image_id, {"dev.devbox.steps": canonical_json(steps)})
     world.config = "apt: [htop]"
     _, acts = up(world)
-    assert acts == ["build", *REMOVE, *VOLUMES, *CREATE, PROBE]
+    kept = f"tag {old.image_id} devbox/previous:my-app"
+    assert acts == ["build", *VOLUMES, *SWITCH, kept]
     assert "apt:htop is new: htop" in world.notes
 
 
@@ -144,11 +145,24 @@ def test_a_failed_build_leaves_what_runs_alone_and_names_where_the_step_comes_fr
     assert world.told(TaskEnded)[-1].failed
 
 
+def test_what_a_program_of_ours_says_in_a_build_is_told(world: World) -> None:
+    world.config = "apt: [htop]"
+    vertex = vertex_of(world, "apt:htop")
+    world.engine.build_events = (
+        BuildEvent(vertex=vertex, log="devbox: not every mirror answered"),
+        BuildEvent(vertex=vertex, log="W: devbox: of somebody else"),
+    )
+    up(world)
+    assert [note.text for note in world.told(Note) if note.level == "warning"] == [
+        "apt:htop: not every mirror answered"
+    ]
+
+
 def vertex_of(world: World, step: str) -> str:
     """The instruction of a step, the way BuildKit names it."""
-    dockerfile = prepare(world.context(), ask=False).image_tree["Dockerfile"].data.decode()
+    dockerfile = prepare(world.context()).image_tree["Dockerfile"].data.decode()
     block = next(block for block in dockerfile.split("\n\n") if block.startswith(f"# {step}:"))
-    return f"[workstation 3/9] {block.partition(chr(10))[2]}".replace("\\\n", "")
+    return f"[debian 3/9] {block.partition(chr(10))[2]}".replace("\\\n", "")
 
 
 def test_the_workstation_of_another_folder_is_refused() -> None:
@@ -166,13 +180,27 @@ def test_a_port_that_our_container_holds_is_kept(world: World) -> None:
     assert world.warnings == []
 
 
+def test_what_another_machines_workstation_of_this_folder_has_changes_nothing_here(world: World) -> None:
+    there = {name: port + 7 for name, port in world.workspace.state.ports.items()}
+    world.workspace.state = replace(world.workspace.state, ports=there)
+    assert up(world)[1] == [PROBE]
+
+
+def test_a_port_that_leads_to_another_program_is_left_to_it(world: World) -> None:
+    world.ports.busy, world.ports.lost = {6080: "python"}, {6080}
+    outcome, acts = up(world)
+    assert outcome.changed
+    assert world.warnings[0].endswith(": 6081 instead")
+    assert "create my-app-workstation-1" in " ".join(acts)
+
+
 def test_what_stands_in_is_said_every_time() -> None:
     world = World()
     world.sources.no_archive = {"oh-my-zsh": "no route"}
     for _ in range(2):
         world.events.clear()
         up(world)
-        assert world.warnings == ["oh-my-zsh: plain zsh in place of oh-my-zsh (no route)"]
+        assert world.warnings == ["oh-my-zsh: plain zsh in place of oh-my-zsh"]
 
 
 # ------------------------------------------------------------------------------------------------- not ready
@@ -194,6 +222,25 @@ def test_a_phase_that_failed_is_told_with_its_reason_and_log() -> None:
     assert caught.value.hint is not None
     assert "--recreate" in caught.value.hint
     assert world.workspace.state.fingerprint == "", "a workstation that is not usable must not be taken for one"
+
+
+def test_what_the_probe_notes_is_told() -> None:
+    world = World()
+    world.engine.probe = [probe_line(note="/home/dev is full: nothing can be saved there"), probe_line(ready=True)]
+
+    up(world)
+
+    assert "/home/dev is full: nothing can be saved there" in world.notes
+
+
+def test_what_init_did_to_the_home_is_told_to_whoever_started_it() -> None:
+    world = World()
+    told = "the home has 5 default(s) of this image in the place of older or missing ones"
+    world.engine.probe = [probe_line(note=told, of="start"), probe_line(ready=True)]
+    up(world)
+    assert world.notes.count(told) == 1
+    bring_up(world.context(), fingerprint="another")  # the long way, to a workstation that runs
+    assert world.notes.count(told) == 1
 
 
 def test_a_container_that_ended_is_told_apart() -> None:
@@ -219,8 +266,45 @@ def test_a_probe_that_cannot_be_run_in_a_container_that_lives_is_told() -> None:
         up(world)
 
 
+def test_a_connection_that_breaks_under_the_probe_is_told_at_once() -> None:
+    world = World()
+    world.engine.probe, world.engine.probe_error = [], LostEngineError("the connection broke")
+    with pytest.raises(LostEngineError):  # the fake container ends, and nobody waits for that
+        up(world)
+
+
 def test_an_interrupted_up_is_finished_by_the_next_one() -> None:
     world = World()
     up(world)
     world.engine.containers["my-app"] = dataclasses.replace(world.engine.containers["my-app"], state="created")
-    assert up(world)[1] == [f"start {NAME}", PROBE]
+    assert up(world)[1] == ["start id-my-app", PROBE]
+
+
+def test_each_act_is_written_down_before_it_is_done() -> None:
+    world = World()
+    up(world)
+    (plan,) = world.engine.built
+    assert world.workspace.acts == [
+        "looking for what can be had here",
+        "asking the package mirror",
+        "gathering what the image is made of",
+        f"building {plan}",
+        "making its network and volumes",
+        f"making {NAME}",
+        f"starting {NAME}",
+        "waiting until it can be used",
+    ]
+    world.workspace.acts.clear()
+    up(world, recreate=True)
+    assert f"removing the {NAME} of before" in world.workspace.acts
+
+
+def test_nothing_is_written_that_was_not_looked_at_before() -> None:
+    """A file of somebody else's in its place would be found only when the image is there."""
+    world = World(config="ca_bundle: {path: ./ca.pem, install: true}")
+    world.catalogue["images/tools/own-ca.yaml"] = "summary: certificates\nrootfs: [own-ca]\n"
+    world.rootfs["own-ca/usr/lib/devbox/configure.d/15-ca"] = RenderedFile(data=b"#!/bin/sh\n")
+    world.sources.bundle = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    up(world)
+    assert [path for path in world.workspace.tree if path.endswith("devbox-01.crt")]
+    assert world.workspace.tree.keys() == world.workspace.checked

@@ -5,6 +5,7 @@ depth=${DEVBOX_DEPTH:-24}
 dpi=${DEVBOX_DPI:-96}
 vnc_password_file=$XDG_RUNTIME_DIR/vnc-passwd
 number=${DISPLAY#:}
+read -r host </proc/sys/kernel/hostname
 
 # The lock of a server that was killed; never that of one that lives.
 if read -r pid 2>/dev/null <"/tmp/.X$number-lock"; then
@@ -16,7 +17,7 @@ fi
 write_vnc_password() {
     secret=/run/secrets/vnc-password
     [ -s "$secret" ] || secret=/run/devbox/vnc-password
-    rm -f "$vnc_password_file"
+    [ ! -e "$vnc_password_file" ] && [ ! -L "$vnc_password_file" ] || rm "$vnc_password_file"
     (umask 077 && "$1" -f <"$secret" >"$vnc_password_file") || exit 1
     chown "$DEVBOX_USER:" "$vnc_password_file"
 }

@@ -210,4 +210,9 @@ def main(arguments):
         while True:
             places.acquire()
             raw, address = server.accept()
-            threading.Thread(target=handle, args=(door, raw, address[0], places), daemon=True).start()
+            try:
+                threading.Thread(target=handle, args=(door, raw, address[0], places), daemon=True).start()
+            except RuntimeError as error:  # where no more threads may be: this caller goes, those who are in stay
+                print(f"a caller was sent away: {error}", flush=True)
+                raw.close()
+                places.release()
