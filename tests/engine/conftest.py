@@ -29,7 +29,7 @@ from builder.views import ContainerView
 from tests.engine.base_image import base_image as base_image  # a fixture
 from tests.engine.boxes import box as box  # fixtures
 from tests.engine.boxes import boxes as boxes
-from tests.engine.sessions import FOLDER, living, remove_dead, remove_made
+from tests.engine.sessions import FOLDER, NAMED, living, remove_dead, remove_made
 
 ROOT = Path(__file__).resolve().parents[2]
 # Shell lines that succeed when a terminal on the desktop has its shell, and when none is there any more.
@@ -37,8 +37,7 @@ SHELL_RUNS = "pgrep -P $(pgrep -x -d , xfce4-terminal) zsh"
 TERMINAL_ENDS = "pkill -x xfce4-terminal; ! pgrep -x xfce4-terminal"
 UP_SECONDS = 900  # a cold build on two busy cores
 
-NAMED: set[str] = set()  # images that workstations of this session were made of, and may have made
-BASES = "devbox/base:"
+BASES, HELPER = "devbox/base:", "devbox/backup:"
 IMAGE = re.compile(r"\bdevbox/[a-z]+:[A-Za-z0-9_.-]+")
 
 
@@ -185,15 +184,17 @@ def environment(session_folder: Path) -> Mapping[str, str]:
 def clean_engine(engine: Engine, session_folder: Path) -> Iterator[None]:
     """Leave the engine as it was: no container, volume, network or image of this session, and all of any other. A base
     stays for the next session, which would have to bootstrap it again."""
-    remove_dead(engine, session_folder.parents[1])
+    session = session_folder.parent
+    remove_dead(engine, session.parent)
     before = _tags(engine).keys()
-    with living(session_folder):
+    with living(session):
         yield
-        left = remove_made(engine, session_folder)
+        left = remove_made(engine, session)
     used = {view.image_id for view in engine.find_workstations()}  # of somebody who works here meanwhile
     if not os.environ.get("DEVBOX_TEST_KEEP"):
         for tag, image in _tags(engine).items():
-            if tag in NAMED - before and not tag.startswith(BASES) and image not in used:
+            ours = tag in NAMED or tag.startswith(HELPER)
+            if ours and tag not in before and not tag.startswith(BASES) and image not in used:
                 engine.remove_image(tag, force=True)
     assert not left, f"tests left containers behind: {left}"
 

@@ -33,6 +33,7 @@ RUN: Final = Path("/run")
 # One for each engine; the last is left to one that outlives its session (`engine_26`).
 NETWORKS: Final = tuple(IPv4Network("10.214.0.0/16").subnets(new_prefix=20))
 PROGRAMS: Final = (b"containerd", b"docker-proxy", b"dockerd", b"runc")
+SETTINGS: Final = Path(__file__).resolve().parents[2] / ".ci/dockerd.json"
 START_S: Final = 60
 GRACE_S: Final = 30
 
@@ -120,8 +121,7 @@ class SecondEngine:
         except NotReadyError:
             self.kill()
         self._kill_processes()
-        for mount in self._mounts():
-            _do("umount", "--lazy", mount)
+        unmount(self.run, self.data)  # dockerd makes a mount point of the data folder itself
         self._remove_network()
         shutil.rmtree(self.run, ignore_errors=True)
 
@@ -136,7 +136,8 @@ class SecondEngine:
             # but not where containers are to survive it (moby, daemon_unix.go, "Clear stale bridge network").
             *("--default-address-pool", f"base={pool},size=27", "--live-restore"),
             *("--containerd-namespace", self.name, "--containerd-plugins-namespace", f"{self.name}-plugins"),
-            *("--dns-opt", "timeout:1", "--dns-opt", "attempts:10"),  # as `.ci/engine`
+            # As `.ci/engine`, and without the settings of the engine that is there, which may name its data or bridge.
+            *("--dns-opt", "timeout:1", "--dns-opt", "attempts:10", "--config-file", str(SETTINGS)),
         ]
 
     def _end(self, how: signal.Signals) -> None:
@@ -197,11 +198,6 @@ class SecondEngine:
             word == self.name.encode() or word.startswith(ours) for word in words[1:]
         )
 
-    def _mounts(self) -> list[str]:
-        """Mount points in its folders, the deepest first. dockerd makes one of the data folder itself."""
-        points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        return [point for point in reversed(points) if f"{point}/".startswith((f"{self.run}/", f"{self.data}/"))]
-
     def _make_network(self) -> None:
         if self.cut and not self._namespace.exists():
             _do("ip", "netns", "add", self.name)
@@ -248,6 +244,14 @@ class SecondEngine:
             ("filter", "FORWARD", "--source", own, "--jump", "ACCEPT"),
             ("filter", "FORWARD", "--destination", own, "--jump", "ACCEPT"),
         )
+
+
+def unmount(*folders: Path) -> None:
+    """Take away what is mounted at these folders and below them, the deepest first."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in reversed(points):
+        if f"{point}/".startswith(tuple(f"{folder}/" for folder in folders)):
+            _do("umount", "--lazy", point)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ import docker
 import pytest
 
 from builder.adapters.engine.client import Engine
+from tests.engine.addresses import find_gateway
 from tests.engine.conftest import Workstation, make_factory
 from tests.engine.listeners import Listener, Watch, download, proxy, registry, serve, watch_processes
 from tests.engine.relay import Relay, build_once_without_cache, relay
@@ -141,7 +142,7 @@ def story(
     }
     folder = tmp_path_factory.mktemp("canary")
     api: Any = docker.APIClient(base_url=engine.host.url)  # its types know half of it
-    gateway = api.inspect_network("bridge")["IPAM"]["Config"][0].get("Gateway", "172.17.0.1")
+    gateway = find_gateway(api)
     with ExitStack() as stack:
         through = stack.enter_context(serve(gateway, proxy(f"me:{secret['proxy']}", ("index.invalid",))))
         images = stack.enter_context(serve("127.0.0.1", registry))

@@ -26,6 +26,7 @@ from builder.core.config import parse_config
 from builder.core.render import render_helper
 from builder.core.resolve import resolve_config
 from builder.model import BaseAnswer, RenderedFile, Retrieval
+from tests.engine.addresses import find_gateway
 from tests.engine.conftest import Workstation, make_factory
 from tests.engine.corporate import Authority, mirror, resigning_proxy, serve_tls
 from tests.engine.listeners import Listener, registry, serve
@@ -80,7 +81,7 @@ def company(
     tmp_path_factory: pytest.TempPathFactory, session_folder: Path, environment: Mapping[str, str], engine: Engine
 ) -> Iterator[Company]:
     api: Any = docker.APIClient(base_url=engine.host.url)
-    gateway = api.inspect_network("bridge")["IPAM"]["Config"][0].get("Gateway", "172.17.0.1")
+    gateway = find_gateway(api)
     own = find_mirrors("debian")
     places = {"/debian/": f"{own.main[0]}/", "/debian-security/": f"{(own.security or own.main)[0]}/"}
     places |= {f"/archive{place}{MOMENT}/": address for place, address in places.items()}

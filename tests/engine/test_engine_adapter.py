@@ -21,6 +21,7 @@ from builder.adapters.engine.terminal import LocalTerminal
 from builder.adapters.engine_look import look_at_output, look_containers
 from builder.errors import EngineError
 from builder.model import HealthSpec, Mount, PublishedPort, RenderedFile, ServiceSpec, VolumeSpec
+from tests.engine.addresses import find_free_port
 from tests.engine.inspect_diff import comparable, differences
 
 pytestmark = pytest.mark.engines
@@ -55,7 +56,7 @@ def spec(image: str, tmp_path_factory: pytest.TempPathFactory) -> ServiceSpec:
         hostname="ws",
         environment={"WORD": "two words"},
         labels={"dev.devbox.plan": "p", "dev.devbox.spec": "s", "dev.devbox.workspace": str(folder)},
-        ports=(PublishedPort(name="web", container=6080, host=39_080, bind="127.0.0.1"),),
+        ports=(PublishedPort(name="web", container=6080, host=find_free_port(), bind="127.0.0.1"),),
         volumes=(VolumeSpec(name=f"{project}_home", key="home", target="/home/dev"),),
         mounts=(Mount(source=str(folder / "with:colon"), target="/mnt", read_only=False),),
         secrets_dir=str(folder / "secrets"),
@@ -85,10 +86,12 @@ def clean(engine: Engine, project: str) -> None:
 
 @pytest.fixture(scope="module")
 def container(engine: Engine, spec: ServiceSpec) -> Iterator[str]:
-    made = engine.create(spec)
-    engine.start(made)
-    yield made
-    clean(engine, spec.project)
+    try:
+        made = engine.create(spec)
+        engine.start(made)
+        yield made
+    finally:
+        clean(engine, spec.project)
 
 
 def test_container_is_found_by_project_with_health_and_ports(engine: Engine, container: str, spec: ServiceSpec) -> None:
@@ -99,12 +102,12 @@ def test_container_is_found_by_project_with_health_and_ports(engine: Engine, con
     wait_for("health", look, deadline_s=15, interval_s=0.1)
     found = engine.find_container(spec.project)
     assert found
-    assert (found.id, found.state, dict(found.ports)) == (container, "running", {6080: 39_080})
+    assert (found.id, found.state, dict(found.ports)) == (container, "running", {6080: spec.ports[0].host})
     assert container in [view.id for view in engine.find_workstations()]
     assert [view.id for view in look_containers(os.environ, f"com.docker.compose.project={spec.project}") or ()] == [
         container
     ]
-    assert engine.used_ports()[39_080] == spec.container_name
+    assert engine.used_ports()[spec.ports[0].host] == spec.container_name
     assert engine.find_container("no-such-project") is None
 
 
@@ -287,7 +290,7 @@ def test_busy_port_is_told_when_the_container_starts(engine: Engine, container: 
     project = f"devboxtest{uuid.uuid4().hex[:8]}"
     try:
         made = engine.create(replace(spec, project=project, volumes=()))
-        with pytest.raises(EngineError, match="39080") as caught:
+        with pytest.raises(EngineError, match=str(spec.ports[0].host)) as caught:
             engine.start(made)
         assert "docker ps" in (caught.value.hint or "")
     finally:

@@ -14,6 +14,7 @@ import docker
 import pytest
 
 from builder.adapters.engine.client import Engine, connect_engine
+from tests.engine.addresses import find_gateway
 from tests.engine.conftest import NewWorkstation, Workstation
 from tests.engine.second_engine import SecondEngine, second_engine
 from tests.engine.test_two_engines import HEADLESS, LOCK, image_of, lock_and_build
@@ -51,7 +52,7 @@ def listener(address: str) -> Iterator[int]:
 
 def assert_cut(where: SecondEngine, engine: Engine, image: str) -> None:
     """A door that opens here is none for a program there, nor for a container of that engine."""
-    address = docker.APIClient(base_url=engine.host.url).inspect_network("bridge")["IPAM"]["Config"][0]["Gateway"]
+    address = find_gateway(docker.APIClient(base_url=engine.host.url))
     with listener(address) as port:
         knock = ["bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}"]
         assert subprocess.run(knock, capture_output=True, check=False).returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -21,10 +22,10 @@ pytestmark = pytest.mark.engines
 def made(engine: Engine, tmp_path: Path) -> Iterator[dict[str, Path]]:
     """{project: session} of two, each with a network and a volume."""
     sdk = docker.APIClient(base_url=engine.host.url, version="1.41")
-    sessions = {f"devboxtest{uuid4().hex[:8]}": tmp_path / f"pytest-{number}" / FOLDER for number in (1, 2)}
+    sessions = {f"devboxtest{uuid4().hex[:8]}": tmp_path / f"pytest-{number}" for number in (1, 2)}
     for project, session in sessions.items():
         session.mkdir(parents=True)
-        labels = {LABEL_WORKSPACE: str(session / "shared"), PROJECT: project}
+        labels = {LABEL_WORKSPACE: str(session / FOLDER / "shared"), PROJECT: project}
         sdk.create_network(f"{project}_default", labels=labels)
         sdk.create_volume(f"{project}_home", labels=labels)
     yield sessions
@@ -52,3 +53,14 @@ def test_a_session_whose_folder_is_gone_is_not_alive(engine: Engine, made: dict[
         session.rmdir()
     remove_dead(engine, tmp_path)
     assert not [part for project in made for part in engine.find_parts(project)]
+
+
+def test_the_disk_of_a_killed_session_is_unmounted(engine: Engine, tmp_path: Path) -> None:
+    session = tmp_path / "pytest-1"
+    (disk := session / "disk").mkdir(parents=True)
+    subprocess.run(["mount", "--types", "tmpfs", "none", str(disk)], check=True)
+    with living(session):
+        remove_dead(engine, tmp_path)
+        assert disk.is_mount()
+    remove_dead(engine, tmp_path)
+    assert not disk.is_mount()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.engine.addresses import find_gateway
 from tests.engine.listeners import Listener, Quiet, serve
 
 if TYPE_CHECKING:
@@ -134,12 +135,6 @@ def tls_server(address: str, folder: Path) -> Iterator[int]:
             thread.join()
 
 
-def gateway(scene: Scene) -> str:
-    """This machine, as steps of a build see it."""
-    found = scene.api.inspect_network("bridge")["IPAM"]["Config"][0].get("Gateway", "172.17.0.1")
-    return str(found)
-
-
 # ------------------------------------------------------------------------------------------------ a step that waits
 
 PROJECT = """\
@@ -235,7 +230,7 @@ class Hold:
 @contextmanager
 def waiting_step(scene: Scene) -> Iterator[Hold]:
     """A devbox.yaml whose image has a step that waits for us. After `release` the same build goes through."""
-    address = gateway(scene)
+    address = find_gateway(scene.api)
     with ExitStack() as stack:
         server = stack.enter_context(socket.create_server((address, 0)))
         hold = Hold(server=server)

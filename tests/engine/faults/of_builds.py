@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+from tests.engine.addresses import find_gateway
 from tests.engine.conftest import ROOT
 from tests.engine.faults.doors import (
     FRAMEWORK,
     answering,
     busy_port,
     full_disk,
-    gateway,
     pages,
     project,
     serve,
@@ -58,7 +58,7 @@ def stopped_build(number: signal.Signals, scene: Scene) -> Iterator[Trouble]:
 @contextmanager
 def index_of(scheme: str, scene: Scene) -> Iterator[Trouble]:
     """A package index that cannot be used, for a project that needs something of it."""
-    address = gateway(scene)
+    address = find_gateway(scene.api)
     with project(scene) as folder:
         text = (folder / "pyproject.toml").read_text()
         (folder / "pyproject.toml").write_text(text.replace("requires = []", 'requires = ["no-such-thing-at-all"]'))
