@@ -17,13 +17,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builder.adapters.installation import stamp_assets, stamp_catalogue, stamp_code
+from builder.adapters.installation import find_own_files, stamp_assets, stamp_catalogue, stamp_code
 from builder.adapters.remote.choice import choose_host
 from builder.core.overlay import find_catalogues, read_loosely
 from builder.errors import DevboxError
+from builder.recall import keep
 
 if TYPE_CHECKING:
-    from builder.tasks.status import Status
+    from builder.tasks.status import Beside, Status
+    from builder.views import ContainerView
 
 CONFIG, LOCKED = "devbox.yaml", "devbox-lock.json"
 MAX_CONFIG, MAX_STATE = 1 << 20, 16 << 20  # more is refused the long way
@@ -60,8 +62,42 @@ def find_environment(directory: Path, environment: Mapping[str, str], *, host: s
 def _answer_up(directory: Path, environment: Mapping[str, str]) -> str | None:
     from builder.tasks.status import describe_unchanged
 
-    unchanged = find_unchanged(directory, take_fingerprint(directory, environment), environment)
-    return describe_unchanged(unchanged) if unchanged else None
+    began = time.time_ns()
+    found = _look_at_unchanged(directory, take_fingerprint(directory, environment), environment)
+    if not found:
+        return None
+    workstation, sidecars = found
+    text = describe_unchanged(_describe(workstation, sidecars))
+    if not sidecars and (socket := _find_plain_socket(directory, environment)):
+        files = (*_find_plain_files(directory, environment), *find_own_files())
+        kept = (socket, workstation.id, text)
+        keep(str(directory), environment, kept, began_ns=began, files=files)
+    return text
+
+
+def _find_plain_socket(directory: Path, environment: Mapping[str, str]) -> str | None:
+    """Where the engine of this machine listens, if `_find_plain_files` tell whether the answer still holds: there is no
+    context of Docker's, no other machine, and nothing that `take_fingerprint` looks at beyond these files."""
+    from builder.adapters.engine.host import find_host
+
+    written = _read_plain(directory / CONFIG, MAX_CONFIG)
+    beyond = (_stamp_framework, _stamp_exposure, _stamp_authorities, _stamp_catalogues)
+    host = find_host(environment)
+    plain = (
+        host.source in ("DOCKER_HOST", "default socket")
+        and not host.remote
+        and environment.get("HOME")
+        and not any(line for stamp in beyond for line in stamp(directory, written))
+        and read_loosely(written, "env_file", file=CONFIG) is None
+    )
+    return str(host.socket) if plain and host.socket else None
+
+
+def _find_plain_files(directory: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    folder = directory / ".workstation"
+    docker = Path(environment.get("DOCKER_CONFIG") or Path(environment["HOME"], ".docker"))
+    own = (directory / CONFIG, directory / LOCKED, directory / ".env", folder / "state.json", folder / "lock")
+    yield from map(str, (*own, *_find_git_settings(environment), docker / "config.json"))
 
 
 def _answer_status(directory: Path, environment: Mapping[str, str]) -> str | None:
@@ -137,9 +173,13 @@ def _stamp_authorities(directory: Path, written: bytes) -> Iterator[str]:
 
 def _stamp_git(environment: Mapping[str, str]) -> Iterator[str]:
     """Where the person's Git name is written: it is handed in."""
+    return _stamp_each(_find_git_settings(environment))
+
+
+def _find_git_settings(environment: Mapping[str, str]) -> tuple[Path, Path]:
     home = Path(environment.get("HOME") or "/")
     settings = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
-    return _stamp_each((home / ".gitconfig", settings / "git/config"))
+    return home / ".gitconfig", settings / "git/config"
 
 
 def _stamp_env_files(directory: Path, written: bytes) -> Iterator[str]:
@@ -174,9 +214,22 @@ def _find_file(directory: Path, named: str) -> Path:
 
 def find_unchanged(directory: Path, fingerprint: str, environment: Mapping[str, str]) -> Status | None:
     """The workstation, when nothing that `up` reads changed since it was made and it runs and is healthy."""
+    found = _look_at_unchanged(directory, fingerprint, environment)
+    return _describe(*found) if found else None
+
+
+def _describe(workstation: ContainerView, sidecars: tuple[Beside, ...]) -> Status:
+    from builder.tasks.status import describe_container
+
+    return replace(describe_container(workstation), sidecars=sidecars)
+
+
+def _look_at_unchanged(
+    directory: Path, fingerprint: str, environment: Mapping[str, str]
+) -> tuple[ContainerView, tuple[Beside, ...]] | None:
     from builder.adapters.engine_look import look_containers
     from builder.core.labels import LABEL_SPEC
-    from builder.tasks.status import describe_container, part_services
+    from builder.tasks.status import part_services
 
     if _read_unfinished(directory):
         return None  # what a killed one left is not known before the long way was gone
@@ -196,7 +249,7 @@ def find_unchanged(directory: Path, fingerprint: str, environment: Mapping[str, 
         environment, {(view.address(inside), port) for view in found for inside, port in view.ports.items()}
     ):
         return None
-    return replace(describe_container(workstation), sidecars=sidecars)
+    return workstation, sidecars
 
 
 def _lead_there(environment: Mapping[str, str], places: Set[tuple[str, int]]) -> bool:

@@ -37,6 +37,24 @@ def stamp_assets(root: Path | None = None) -> list[str]:
     return [stamp for folder in DATA_FOLDERS for stamp in stamp_files(str(root / folder))]
 
 
+def find_own_files() -> Iterator[str]:
+    """All that `stamp_code` and `stamp_assets` look at, and the folders, whose times tell of one more or less."""
+    root = data_root()
+    for folder in (PACKAGE, *(root / name for name in DATA_FOLDERS)):
+        yield from _find_files_and_folders(str(folder))
+
+
+def _find_files_and_folders(folder: str) -> Iterator[str]:
+    yield folder
+    for entry in os.scandir(folder):
+        if entry.name == CACHE:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _find_files_and_folders(entry.path)
+        else:
+            yield entry.path
+
+
 def stamp_files(folder: str) -> Iterator[str]:
     """A line for each file below `folder`. By scandir, which takes a fifth of the time of Path.rglob: 2 ms for 400."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):

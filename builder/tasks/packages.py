@@ -200,10 +200,11 @@ def tell_build(context: Context, name: str, gone: list[Gone]) -> Callable[[Build
 
 
 def explain_gone(gone: Sequence[Gone]) -> GoneError:
-    """Each with the nearest that there is."""
-    (name, version, nearest), *more = gone
+    """Each with the nearest that there is; once, though a build and its head start may both have told it."""
+    each = list(dict.fromkeys(gone))
+    (name, version, nearest), *more = each
     others = [f"{other} {wanted}: the nearest is {there}" for other, wanted, there in more]
-    command = " ".join(("devbox lock --update", *(item[0] for item in gone if len(gone) <= SHOWN)))
+    command = " ".join(("devbox lock --update", *(item[0] for item in each if len(each) <= SHOWN)))
     return GoneError(
         f"no package mirror has {name} {version} any more; the nearest is {nearest}",
         where=FILE,

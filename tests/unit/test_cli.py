@@ -281,7 +281,7 @@ def test_a_folder_that_cannot_be_used_is_told(devbox: Devbox, name: str) -> None
 def test_output_that_cannot_be_written_is_told(devbox: Devbox) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", "from builder import __main__; __main__.answer = lambda *_: 'x'; __main__.main()"],
+            [sys.executable, "-c", "from builder import __main__; __main__.recall = lambda *_: 'x'; __main__.main()"],
             stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
         )  # fmt: skip
     assert (done.returncode, done.stderr.splitlines()[0][:43]) == (8, "error: standard output cannot be written: N")

@@ -23,9 +23,10 @@ ALLOWED = {
     "suite": {"errors", "views", "model", "core", "adapters"},
     "cli": {"errors", "model", "core", "adapters", "tasks", "console", "suite", "wiring", "shortcut"},
     "wiring": {"errors", "model", "core", "adapters", "tasks", "console", "suite"},
-    "shortcut": {"errors", "core", "adapters", "tasks"},
+    "recall": set(),
+    "shortcut": {"errors", "views", "core", "adapters", "tasks", "recall"},
     "crash": {"core", "adapters"},
-    "__main__": {"errors", "cli", "crash", "shortcut"},
+    "__main__": {"errors", "cli", "crash", "recall", "shortcut"},
     "__init__": set(),
 }
 EFFECTS = {

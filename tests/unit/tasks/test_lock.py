@@ -273,16 +273,17 @@ def test_a_package_that_no_mirror_has_is_told_by_the_file_that_wants_it() -> Non
     assert world.workspace.lock_file is None
 
 
-def test_a_version_that_is_gone_is_a_lock_error_that_names_the_nearest(world: World) -> None:
+@pytest.mark.parametrize("times", [1, 2], ids=["by the build", "by its head start, too"])
+def test_a_version_that_is_gone_is_a_lock_error_that_names_the_nearest(world: World, times: int) -> None:
     gone = "devbox: no mirror has git 1.0 any more, the nearest is 2.0"
     dockerfile = plan(world).image_tree["Dockerfile"].data.decode()
     block = next(block for block in dockerfile.split("\n\n") if block.startswith("# apt:htop"))
     vertex = f"[debian 3/9] {block.partition(chr(10))[2]}".replace("\\\n", "")
-    world.engine.build_events = (BuildEvent(vertex=vertex, log=gone),)
+    world.engine.build_events = (BuildEvent(vertex=vertex, log=gone),) * times
     world.engine.build_error = BuildError("exit code 100", where=vertex)
     with pytest.raises(LockError, match=r"no package mirror has git 1\.0 any more; the nearest is 2\.0") as caught:
         bring_up(world.context(), fingerprint="f")
-    assert caught.value.hint == "`devbox lock --update git` takes what there is now"
+    assert (caught.value.detail, caught.value.hint) == (None, "`devbox lock --update git` takes what there is now")
 
 
 def test_another_image_under_the_name_of_the_base_is_refused(world: World) -> None:
