@@ -23,7 +23,7 @@ DUMB: Final = ("", "dumb", "unknown")  # terminals in which nothing can be drawn
 
 
 class Reporter:
-    """Where events go. `close` leaves the terminal as it was; it is safe to call it twice.
+    """Where events go, from several threads at once. `close` leaves the terminal as it was; it is safe to call it twice.
 
     Credentials are taken out here, whoever reported: most of the text is written by apt, pip, npm and git.
     """
@@ -76,9 +76,11 @@ class JsonReporter(Reporter):
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._lock = threading.Lock()  # `print` writes the line's end by itself
 
     def tell(self, event: Event) -> None:
-        print(json.dumps(event_as_dict(event)), file=self._stream, flush=True)
+        with self._lock:
+            print(json.dumps(event_as_dict(event)), file=self._stream, flush=True)
 
 
 def event_as_dict(event: Event) -> dict[str, Plain]:
@@ -98,17 +100,23 @@ class RecordingReporter(Reporter):
         self._shown = shown
         self._keep = keep
         self._states: dict[str, str] = {}  # of steps, as they were kept last
+        self._lock = threading.Lock()
 
     def tell(self, event: Event) -> None:
         self._shown.pass_on(event)
+        with self._lock:
+            if self._is_worth_keeping(event):
+                self._keep(event_as_dict(event))
+
+    def _is_worth_keeping(self, event: Event) -> bool:
         match event:
-            case LogLine(name=name) if name not in HOOKS:
-                return
+            case LogLine(name=name):
+                return name in HOOKS
             case StepProgress(name=name, state=state):
-                if self._states.get(name) == state:
-                    return
-                self._states[name] = state
-        self._keep(event_as_dict(event))
+                known, self._states[name] = self._states.get(name), state
+                return known != state
+            case _:
+                return True
 
     def close(self) -> None:
         self._shown.close()

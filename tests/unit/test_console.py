@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from dataclasses import replace
 
 import pytest
@@ -65,6 +66,32 @@ def test_json_is_one_object_a_line_and_names_the_event() -> None:
         "event": "StepProgress", "name": "apt", "text": "41 packages", "state": "running", "seconds": 0.0, "done": 3,
         "total": 41, "unit": "packages",
     }  # fmt: skip
+
+
+class TornStream(io.StringIO):
+    """Another thread tells of something as soon as this one has written the first part of its line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.other: threading.Thread | None = None
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        other, self.other = self.other, None
+        if other is not None:
+            other.start()
+            other.join(0.2)  # one that has to wait for us cannot end
+        return written
+
+
+def test_json_of_two_threads_at_once_stays_one_object_a_line() -> None:
+    stream = TornStream()
+    report = make_reporter("json", stream, colour=False)
+    other = threading.Thread(target=report, args=(Note(text="two"),))
+    stream.other = other
+    report(Note(text="one"))
+    other.join()
+    assert [json.loads(line)["text"] for line in stream.getvalue().splitlines()] == ["one", "two"]
 
 
 def test_an_unknown_mode_is_plain() -> None:
