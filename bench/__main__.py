@@ -31,8 +31,9 @@ def main() -> None:
     with_engine = bool(set(options.only) - ENGINELESS)
     machine = describe_machine(with_engine=with_engine)
     with ExitStack() as stack:
-        stand = stack.enter_context(open_stand(keep=options.keep)) if with_engine else _no_stand()
-        pair = Pair(stand, fresh=any(MEASURES[name].wants_fresh for name in options.only))
+        stand = stack.enter_context(open_stand(_common(options), keep=options.keep)) if with_engine else _no_stand()
+        fresh = any(MEASURES[name].wants_fresh for name in options.only)
+        pair = Pair(stand, fresh=fresh, base=options.base)
         figures, failed = _measure(pair, options.only, options.rounds)
         conditions = tuple(_substitutions(pair)) if set(options.only) - WITHOUT_IMAGE else ()
     results = Results(
@@ -78,6 +79,10 @@ def _write(results: Results, options: argparse.Namespace) -> None:
         options.markdown.write_text(render_markdown(results, command, links, kept))
 
 
+def _common(options: argparse.Namespace) -> dict[str, object]:
+    return {"base": options.base} if options.base else {}
+
+
 def _no_stand() -> Stand:
     """For measures that use none."""
     return Stand(folder=Path(), environment=make_environment(Path()))
@@ -98,6 +103,7 @@ def _parse() -> argparse.Namespace:
     usual = ",".join(USUAL)
     parser.add_argument("--only", default=usual, help=f"some of {', '.join(MEASURES)} (default: {usual})")
     parser.add_argument("--rounds", type=int, default=7, help="samples of a slow figure; a fast one takes more")
+    parser.add_argument("--base", default="", help="on that base, ours and the naive image, as in debian-13")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write docs/performance.md")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw the start-up and the sizes as SVG")

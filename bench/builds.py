@@ -7,7 +7,7 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -79,7 +79,7 @@ def measure_cold(pair: Pair, rounds: int) -> list[Figure]:
     naive = pair.naive.seconds
     folder = pair.stand.folder / "cold"
     folder.mkdir()
-    with second_engine(folder / "data") as engine, _workstation(folder, engine.host) as workstation:
+    with second_engine(folder / "data") as engine, _workstation(folder, engine.host, pair.stand.common) as workstation:
         print("cold: building on an empty engine", file=sys.stderr, flush=True)
         cold = take_seconds(lambda: workstation.devbox("build"))
         painted = take_seconds(lambda: workstation.devbox("up"))
@@ -102,8 +102,8 @@ def measure_cold(pair: Pair, rounds: int) -> list[Figure]:
 
 
 @contextmanager
-def _workstation(folder: Path, host: str) -> Iterator[Workstation]:
-    workstation = remote_workstation(folder, host)
+def _workstation(folder: Path, host: str, common: Mapping[str, object]) -> Iterator[Workstation]:
+    workstation = remote_workstation(folder, host, common)
     try:
         yield workstation
     finally:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bench.handmade import Handmade, make_handmade
+from bench.handmade import DEFAULT_BASE, Handmade, make_handmade
 from bench.recipe import Recipe, recipe_naive, recipe_of
 from builder.adapters.engine.client import Engine, connect_engine
 
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Pair:
-    """Ours and what it is compared with. `fresh`: the naive image is made from nothing, since that is measured."""
+    """Ours and what it is compared with. `fresh`: the naive image is made from nothing, since that is measured.
+
+    `base` is that of both: empty is ours without a word of it, and the naive one's own.
+    """
 
     stand: Stand
     fresh: bool = False
+    base: str = ""
     notes: list[str] = field(default_factory=list)
     shares: list[Share] = field(default_factory=list)
     timelines: list[Timeline] = field(default_factory=list)
@@ -54,7 +58,7 @@ class Pair:
 
     @cached_property
     def naive(self) -> Handmade:
-        made = make_handmade(self.engine, self.stand.folder, fresh=self.fresh)
+        made = make_handmade(self.engine, self.stand.folder, self.base or DEFAULT_BASE, fresh=self.fresh)
         self.stand.extra_images.update({made.image, made.base})
         return made
 

@@ -72,7 +72,7 @@ SCENES: Final = (
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    with open_stand() as stand:
+    with open_stand({}) as stand:
         workstation = make_workstation(stand)
         for scene in SCENES:
             with set_up(workstation, scene) as client:

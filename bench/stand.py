@@ -38,6 +38,7 @@ class Workstation:
     images: set[str] = field(default_factory=set)  # that it ran
     program: tuple[str, ...] = (DEVBOX,)
     cwd: Path | None = None
+    common: Mapping[str, object] = field(default_factory=dict)  # what each devbox.yaml says
 
     @property
     def name(self) -> str:
@@ -49,7 +50,7 @@ class Workstation:
 
     def write(self, **config: object) -> None:
         """devbox.yaml; JSON is YAML."""
-        (self.folder / "devbox.yaml").write_text(json.dumps({"name": self.name, **config}))
+        (self.folder / "devbox.yaml").write_text(json.dumps({"name": self.name, **self.common, **config}))
 
     def devbox(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run([*self.program, "-C", str(self.folder), *arguments])
@@ -113,13 +114,14 @@ class Stand:
 
     folder: Path
     environment: Mapping[str, str]
+    common: Mapping[str, object] = field(default_factory=dict)  # what each devbox.yaml says
     made: list[Workstation] = field(default_factory=list)
     extra_images: set[str] = field(default_factory=set)  # made by a measure, not by a workstation
 
     def new(self, word: str) -> Workstation:
         folder = self.folder / f"bench-{os.getpid()}-{word}{len(self.made)}"
         folder.mkdir()
-        workstation = Workstation(folder=folder, environment=self.environment)
+        workstation = Workstation(folder=folder, environment=self.environment, common=self.common)
         workstation.write()
         self.made.append(workstation)
         return workstation
@@ -132,13 +134,13 @@ def make_environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def open_stand(*, keep: bool = False) -> Iterator[Stand]:
+def open_stand(common: Mapping[str, object], *, keep: bool = False) -> Iterator[Stand]:
     """A stand on the engine that devbox itself finds; what was made there is gone afterwards, images too.
 
     With `keep` the naive image stays for the next run.
     """
     folder = Path(tempfile.mkdtemp(prefix="devbox-bench-"))
-    stand = Stand(folder=folder, environment=make_environment(folder))
+    stand = Stand(folder=folder, environment=make_environment(folder), common=common)
     before = image_tags()
     try:
         yield stand
