@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import docker
 
-from bench.cold import remote_workstation
+from bench.cold import empty_engine, remote_workstation
 from bench.figures import Figure, make_figure, take_seconds
 from bench.stand import CommandFailed, Workstation
-from tests.engine.second_engine import second_engine
 
 if TYPE_CHECKING:
     from bench.pair import Pair
@@ -77,9 +75,10 @@ def _steps_that_ran(log: str) -> set[str]:
 def measure_cold(pair: Pair, rounds: int) -> list[Figure]:
     """One sample of a cold build; then some with the layers gone, and the base and the cache of packages there."""
     naive = pair.naive.seconds
-    folder = pair.stand.folder / "cold"
-    folder.mkdir()
-    with second_engine(folder / "data") as engine, _workstation(folder, engine.host, pair.stand.common) as workstation:
+    with (
+        empty_engine(pair.stand.folder / "cold") as (disk, engine),
+        _workstation(disk, engine.host, pair.stand.common) as workstation,
+    ):
         print("cold: building on an empty engine", file=sys.stderr, flush=True)
         cold = take_seconds(lambda: workstation.devbox("build"))
         painted = take_seconds(lambda: workstation.devbox("up"))
@@ -87,7 +86,6 @@ def measure_cold(pair: Pair, rounds: int) -> list[Figure]:
         for _ in range(max(1, rounds // 3)):
             _forget_layers(workstation, engine.host)
             cached.append(take_seconds(lambda: workstation.devbox("build")))
-    shutil.rmtree(folder)
     return [
         make_figure(
             "cold", "`devbox build`, empty engine and empty cache, base included", "s", (cold,),

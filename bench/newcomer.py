@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bench.cold import empty_engine
 from bench.figures import Figure, make_figure, take_seconds
 from bench.stand import make_environment, run
-from tests.engine.second_engine import second_engine
 
 if TYPE_CHECKING:
     from bench.pair import Pair
@@ -26,9 +25,7 @@ OURS: Final = ("VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH") 
 
 def measure_newcomer(pair: Pair, rounds: int) -> list[Figure]:
     """One sample, of what is committed. The engine's own packages are installed already."""
-    folder = pair.stand.folder / "newcomer"
-    folder.mkdir()
-    with second_engine(folder / "data") as engine, ExitStack() as stack:
+    with empty_engine(pair.stand.folder / "newcomer") as (folder, engine), ExitStack() as stack:
         environment = _bare(folder, engine.host)
         clone = folder / f"bench-{os.getpid()}-newcomer"
         stack.callback(lambda: _take_away(clone, environment))
@@ -36,7 +33,6 @@ def measure_newcomer(pair: Pair, rounds: int) -> list[Figure]:
         cloned = take_seconds(lambda: run(["git", "clone", "--quiet", str(ROOT), str(clone)], environment))
         up = take_seconds(lambda: run(["make", "up"], environment, clone))
         again = take_seconds(lambda: run(["make", "up"], environment, clone))
-    shutil.rmtree(folder)
     values = (cloned + up,)
     return [
         make_figure("newcomer", WHAT, "s", values, f"a set-up by hand, 90 minutes {STATED}", (BY_HAND_S,)),

@@ -34,6 +34,7 @@ BASE: Final = "`ssh -L` of OpenSSH, to the same server"
 BULK: Final = 128 << 20
 BOUNCES: Final = 300
 SECONDS: Final = 0.8
+SAMPLES: Final = 5  # of each throughput, of which there are twelve
 TURNS: Final = 4  # in which the keys are pressed
 CASES: Final = {"raw": RAW_CASE, "page": PAGE_CASE}
 WORDS: Final = {"raw": "VNC, raw", "page": "the web page"}
@@ -130,7 +131,7 @@ def _desktop(pair: Pair, servers: dict[str, Server], rounds: int) -> Iterator[Fi
     for key, server in servers.items():
         print(f"tunnel: {WORDS[key]}", file=sys.stderr, flush=True)
         for mode in THROUGHPUT:
-            rates, amounts = _throughput(server, mode, rounds)
+            rates, amounts = _throughput(server, mode, min(rounds, SAMPLES))
             yield _figure(f"{key}-{mode}", f"desktop by the tunnel, {WORDS[key]}: {MODES[mode]}", "updates/s", rates)
             for way in WAYS:
                 row = rows.setdefault(f"{NAMES[way]}, {WORDS[key]}", [])
