@@ -23,7 +23,7 @@ DUMB: Final = ("", "dumb", "unknown")  # terminals in which nothing can be drawn
 
 
 class Reporter:
-    """Where events go, from several threads at once. `close` leaves the terminal as it was; it is safe to call it twice.
+    """Where events go, from several threads at once. `close` leaves the terminal as it was, also when called twice.
 
     Credentials are taken out here, whoever reported: most of the text is written by apt, pip, npm and git.
     """
