@@ -110,6 +110,8 @@ def test_debian_13_with_a_newer_node_and_the_claude_code_that_wants_it(new_works
     assert workstation.inside("node", "--version").startswith("v22.")
     assert workstation.inside("claude", "--version").startswith("2.1.330")
     assert workstation.inside("npm", "--version").strip()
+    icons_mb = int(workstation.inside("du", "-sm", "/usr/share/icons").split()[0])
+    assert icons_mb < 60, "a theme that nothing shows, and whose cache takes half a minute of the build"
     workstation.ok("verify", "--only", "tooling,framework")
 
 
