@@ -14,6 +14,7 @@ from tests.engine.mutations.ways import (
     down,
     impatient,
     keep_running,
+    until_told,
     xvnc,
 )
 
@@ -60,7 +61,7 @@ DESKTOP: Final = (
         groups=("desktop",),
         caught=("desktop.background", "desktop.painted"),
         because="the rest of the screen is black then",
-        inside=down("xfdesktop"),
+        inside=f"{down('xfdesktop')} && {until_told('all one colour')}",
     ),
     Mutation(
         id="a black screen",

@@ -76,6 +76,12 @@ def down(service: str) -> str:
     return f"s6-svc -wd -T 10000 -d /run/service/{service}"
 
 
+def until_told(words: str) -> str:
+    """Once the probe says so. The window manager takes away the frame of a window, and the picture that was in it, some
+    time after the window's program has ended."""
+    return f"timeout 20 sh -c 'until /usr/lib/devbox/probe check | grep -q \"{words}\"; do sleep 0.05; done'"
+
+
 def keep_running(program: str, arguments: str = "") -> str:
     """A Python program in the background, once it runs."""
     return f"""
