@@ -15,6 +15,7 @@ from types import FrameType
 
 from bench.charts import write_pictures
 from bench.figures import Figure, Results
+from bench.handmade import find_bases
 from bench.machine import describe_machine
 from bench.measures import ENGINELESS, MEASURES, USUAL
 from bench.pair import Pair
@@ -32,8 +33,7 @@ def main() -> None:
     machine = describe_machine(with_engine=with_engine)
     with ExitStack() as stack:
         stand = stack.enter_context(open_stand(_common(options), keep=options.keep)) if with_engine else _no_stand()
-        fresh = any(MEASURES[name].wants_fresh for name in options.only)
-        pair = Pair(stand, fresh=fresh, base=options.base)
+        pair = Pair(stand, fresh=any(MEASURES[name].wants_fresh for name in options.only))
         figures, failed = _measure(pair, options.only, options.rounds)
         conditions = tuple(_substitutions(pair)) if set(options.only) - WITHOUT_IMAGE else ()
     results = Results(
@@ -103,7 +103,7 @@ def _parse() -> argparse.Namespace:
     usual = ",".join(USUAL)
     parser.add_argument("--only", default=usual, help=f"some of {', '.join(MEASURES)} (default: {usual})")
     parser.add_argument("--rounds", type=int, default=7, help="samples of a slow figure; a fast one takes more")
-    parser.add_argument("--base", default="", help="on that base, ours and the naive image, as in debian-13")
+    parser.add_argument("--base", choices=find_bases(), help="what ours and the naive image both stand on")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write docs/performance.md")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw the start-up and the sizes as SVG")

@@ -19,7 +19,7 @@ def empty_engine(folder: Path) -> Iterator[tuple[Path, SecondEngine]]:
     """`folder` on a new file system, and an engine with its data there.
 
     On the machine's own, each new file takes longer for minutes after an earlier measure has removed its images
-    (docs/decisions/build-speed.md): 56 s were measured for a build of 45.
+    (docs/decisions/build-speed.md): 56 s were measured for a build of 43.
     """
     with small_disk(folder, DISK_MB) as disk, second_engine(disk / "data") as engine:
         yield disk, engine

@@ -90,6 +90,11 @@ def _ignore(event: BuildEvent) -> None:
     """A failure comes as an error with the end of its log; the rest is of no interest here."""
 
 
+def find_bases() -> list[str]:
+    """The bases of the catalogue, by name."""
+    return sorted(_catalog().bases)
+
+
 def _catalog() -> Catalog:
     return parse_catalog(load_assets().listing)
 

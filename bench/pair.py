@@ -23,14 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Pair:
-    """Ours and what it is compared with. `fresh`: the naive image is made from nothing, since that is measured.
-
-    `base` is that of both: empty is ours without a word of it, and the naive one's own.
-    """
+    """Ours and what it is compared with. `fresh`: the naive image is made from nothing, since that is measured."""
 
     stand: Stand
     fresh: bool = False
-    base: str = ""
     notes: list[str] = field(default_factory=list)
     shares: list[Share] = field(default_factory=list)
     timelines: list[Timeline] = field(default_factory=list)
@@ -58,7 +54,8 @@ class Pair:
 
     @cached_property
     def naive(self) -> Handmade:
-        made = make_handmade(self.engine, self.stand.folder, self.base or DEFAULT_BASE, fresh=self.fresh)
+        base = str(self.stand.common.get("base", DEFAULT_BASE))
+        made = make_handmade(self.engine, self.stand.folder, base, fresh=self.fresh)
         self.stand.extra_images.update({made.image, made.base})
         return made
 
