@@ -21,3 +21,7 @@ write_vnc_password() {
     (umask 077 && "$1" -f <"$secret" >"$vnc_password_file") || exit 1
     chown "$DEVBOX_USER:" "$vnc_password_file"
 }
+
+# All services that init left for later: when the server is about to be there, and when its script fails, too.
+start_others() { /usr/lib/devbox/link-services && s6-svscanctl -a /run/service; }
+trap start_others EXIT
