@@ -12,6 +12,7 @@ from PIL import Image
 
 from builder.adapters.engine.client import Engine
 from tests.engine.conftest import NewWorkstation, Workstation
+from tests.engine.told import assert_told_once
 
 PHASES = {"x", "wm", "panel", "desktop", "rfb", "web", "ssh", "frame"}
 
@@ -168,6 +169,7 @@ def test_stop_and_start_keep_the_home(new_workstation: NewWorkstation, engine: E
 def test_geometry_changes_without_a_rebuild(new_workstation: NewWorkstation, engine: Engine, tmp_path: Path) -> None:
     workstation = new_workstation("geometry", "desktop: {geometry: 1280x720, dpi: 120}\n")
     workstation.up()
+    assert_told_once(workstation, dpi=120)
     before = workstation.container(engine)
 
     workstation.write("desktop: {geometry: 1024x768, depth: 16}\n")

@@ -100,7 +100,7 @@ class Display:
             data += more
         return data
 
-    def _ask(self, request):
+    def ask(self, request):
         """Sends a request and returns (byte 1, body from byte 8) of its reply; None for an X error."""
         self.socket.sendall(request)
         self.sequence = (self.sequence + 1) & 0xFFFF
@@ -115,30 +115,30 @@ class Display:
     def atom(self, name):
         if name not in self.atoms:
             raw = name.encode()
-            reply = self._ask(struct.pack("<BBHHxx", 16, 0, 2 + (len(raw) + 3) // 4, len(raw)) + _padded(raw))
+            reply = self.ask(struct.pack("<BBHHxx", 16, 0, 2 + (len(raw) + 3) // 4, len(raw)) + _padded(raw))
             self.atoms[name] = struct.unpack_from("<I", reply[1])[0]
         return self.atoms[name]
 
     def values(self, window, name):
         """The 32-bit items of a property; empty when there is none."""
-        reply = self._ask(struct.pack("<BBHIIIII", 20, 0, 6, window, self.atom(name), 0, 0, 1024))
+        reply = self.ask(struct.pack("<BBHIIIII", 20, 0, 6, window, self.atom(name), 0, 0, 1024))
         if reply is None or reply[0] != 32:
             return ()
         count = struct.unpack_from("<I", reply[1], 8)[0]
         return struct.unpack_from(f"<{count}I", reply[1], 24)
 
     def is_viewable(self, window):
-        reply = self._ask(struct.pack("<BBHI", 3, 0, 2, window))
+        reply = self.ask(struct.pack("<BBHI", 3, 0, 2, window))
         return reply is not None and reply[1][18] == 2
 
     def owner(self, selection):
-        reply = self._ask(struct.pack("<BBHI", 23, 0, 2, self.atom(selection)))
+        reply = self.ask(struct.pack("<BBHI", 23, 0, 2, self.atom(selection)))
         return struct.unpack_from("<I", reply[1])[0]
 
     def area(self, window):
         """(x, y, width, height) of a window on the root window."""
-        size = self._ask(struct.pack("<BBHI", 14, 0, 2, window))
-        place = self._ask(struct.pack("<BBHIIhh", 40, 0, 4, window, self.root, 0, 0))
+        size = self.ask(struct.pack("<BBHI", 14, 0, 2, window))
+        place = self.ask(struct.pack("<BBHIIhh", 40, 0, 4, window, self.root, 0, 0))
         if size is None or place is None:
             raise NotYet("a window has gone while it was looked at")
         width, height = struct.unpack_from("<HH", size[1], 8)
@@ -147,7 +147,7 @@ class Display:
 
     def row(self, x, y, width):
         """What is on the screen in one row of pixels: root's picture includes the windows on it."""
-        reply = self._ask(struct.pack("<BBHIhhHHI", 73, 2, 5, self.root, x, y, width, 1, 0xFFFFFFFF))
+        reply = self.ask(struct.pack("<BBHIhhHHI", 73, 2, 5, self.root, x, y, width, 1, 0xFFFFFFFF))
         return b"" if reply is None else reply[1][24:]
 
     def window_of_type(self, kind):
