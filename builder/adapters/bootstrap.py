@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 KEYRINGS: Final = Path("/usr/share/keyrings")
 # Makes the package usr-is-merged fit where there is one: else apt takes usrmerge, and with it 30 MB of perl.
 MERGED_USR: Final = Path("/usr/share/mmdebstrap/hooks/maybe-merged-usr")
+# Releases whose base-files has the links and whose packages ask for nothing else. There it works as well, for a second.
+SHIP_MERGED_USR: Final = frozenset({"trixie"})
 CA: Final = "ca.crt"  # in the folder of a run
 ARCHITECTURES: Final = frozenset({"amd64", "arm64"})
 PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
@@ -242,7 +244,7 @@ def _make_with_mmdebstrap(
             *(f"--aptopt={line}" for line in _apt_options(archives, work / CA)),
             *(f"--dpkgopt=path-exclude /usr/share/{folder}/*" for folder in LEFT_OUT),
             *(f"--dpkgopt=path-include {pattern}" for pattern in (*KEPT, f"{EXAMPLES}/*")),
-            *([f"--hook-directory={MERGED_USR}"] if MERGED_USR.is_dir() else []),
+            *([f"--hook-directory={MERGED_USR}"] if _needs_merged_usr(base) else []),
             f"--extract-hook={_leave_out_script()}",
             f"--customize-hook={_own_sources_script(base)}",
             f"--customize-hook=rm -rf {unwanted}",
@@ -251,6 +253,10 @@ def _make_with_mmdebstrap(
             str(sources),
         ],
     )
+
+
+def _needs_merged_usr(base: Base) -> bool:
+    return base.codename not in SHIP_MERGED_USR and MERGED_USR.is_dir()
 
 
 def _apt_options(archives: Archives, ca: Path) -> Iterator[str]:
