@@ -181,9 +181,10 @@ def _padded(data):
 class Looks:
     """One look at everything. The X connection is shared and dropped at the first trouble."""
 
-    def __init__(self):
+    def __init__(self, *, tells_mm=False):
         self._display = None
         self._starting = False
+        self._tells_mm = tells_mm
 
     def expect_wallpaper(self, expected):
         """Whether the first frame counts only with a picture (or icons) on the desktop. It cannot be asked for always:
@@ -202,6 +203,8 @@ class Looks:
 
     def x11(self, name):
         self.display(name).atom("_NET_SUPPORTING_WM_CHECK")
+        if self._tells_mm:
+            self.display(name).set_size_in_mm()
 
     def wm(self, name):
         display = self.display(name)
@@ -519,7 +522,7 @@ def stamp(phases):
     that size here, as soon as it answers. A program of its own for that would cost the start 50 ms.
     """
     start = start_of_pid_1()
-    looks = Looks()
+    looks = Looks(tells_mm=os.path.exists(SETS_MM))
     open_phases = [phase for phase in phases if not phase.late]
     state = {"ready": False, "phases": {}}
     pause = FIRST_PAUSE
@@ -531,8 +534,6 @@ def stamp(phases):
             seconds = seconds_since(start)
             if reason is None:
                 came.append(phase)
-                if phase.probe == "x11" and os.path.exists(SETS_MM):
-                    looks.display(*phase.arguments).set_size_in_mm()
                 state["phases"][phase.name] = seconds
                 say(phase=phase.name, seconds=seconds)
             elif seconds > phase.deadline:
