@@ -87,6 +87,12 @@ def ask_newest(context: Context, request: Request, lock: Lock) -> Mapping[str, s
     return {tool: version.strip() for tool, version in told.items()}
 
 
+def fetch_node(context: Context, resolved: Resolved) -> Path:
+    """The folder with Node as the image takes it, which npm is asked by."""
+    node = next(tool for tool in resolved.tools if tool.name == "node")
+    return context.sources.fetch_tree(node, resolved.arch, download_progress(context, "node", "fetch"))
+
+
 def _ask_npm(context: Context, prepared: Prepared, asked: list[str], *, newest: bool) -> Mapping[str, str]:
     """What npm says of each tool: its lock, or the newest version."""
     tree = render_npm_question(
@@ -97,9 +103,7 @@ def _ask_npm(context: Context, prepared: Prepared, asked: list[str], *, newest: 
         newest=newest,
         templates=context.assets.templates,
     )
-    node = next(tool for tool in prepared.resolved.tools if tool.name == "node")
-    arch = prepared.resolved.arch
-    folders = {"artifacts/node": context.sources.fetch_tree(node, arch, download_progress(context, "node", "fetch"))}
+    folders = {"artifacts/node": fetch_node(context, prepared.resolved)}
     names = ", ".join(asked)
     what, file = (f"for the newest {names}", "newest") if newest else (f"what {names} needs", "package-lock.json")
     files = _ask(context, prepared, "npm", tree, folders, what)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,8 +40,15 @@ def make_deb(folder: Path, name: str, number: int) -> Path:
     return link
 
 
-def call(debs: Sequence[Path], *words: str, listed: str = "") -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "DEVBOX_APT_AHEAD": str(ready_folder(debs))}
+def call(
+    debs: Sequence[Path], *words: str, listed: str = "", processors: int = 2
+) -> subprocess.CompletedProcess[bytes]:
+    programs = debs[0].parents[1] / "bin"
+    programs.mkdir(exist_ok=True)
+    (programs / "nproc").write_text(f"#!/bin/sh\necho {processors}\n")
+    (programs / "nproc").chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "DEVBOX_APT_AHEAD": str(ready_folder(debs))}
     argv = [str(SCRIPT), *words]
     return subprocess.run(argv, input=listed.encode(), env=environment, capture_output=True, check=False)
 
@@ -47,14 +58,12 @@ def ready_folder(debs: Sequence[Path]) -> Path:
 
 
 def run_ahead(debs: Sequence[Path]) -> list[str]:
-    """Let it decompress all; what is ready then. It does so in the background, which this waits for."""
-    listed = "".join(f"{deb.resolve()}\n" for deb in debs)
-    in_foreground = SCRIPT.read_text().replace('"$ready/list" >/dev/null 2>&1 &', '"$ready/list"')
-    assert in_foreground != SCRIPT.read_text()
-    environment = {**os.environ, "DEVBOX_APT_AHEAD": str(ready_folder(debs))}
-    argv = ["sh", "-c", in_foreground.replace("$(nproc)", "2"), str(SCRIPT)]
-    subprocess.run(argv, input=listed, text=True, env=environment, check=True, capture_output=True)
-    return sorted(path.name for path in ready_folder(debs).glob("*.deb"))
+    """Let it decompress all, which it does in the background; what is ready then."""
+    done = call(debs, listed="".join(f"{deb.resolve()}\n" for deb in debs))
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    subprocess.run(["flock", str(ready_folder(debs) / "lock"), "true"], check=True, timeout=20)
+    assert not [path for path in debs[0].parents[1].glob("ready/*.deb") if not Path(f"{path}.ready").exists()]
+    return sorted(path.name.removesuffix(".ready") for path in ready_folder(debs).glob("*.ready"))
 
 
 def unpacked(deb: Path) -> bytes:
@@ -70,7 +79,7 @@ def test_dpkg_gets_what_was_decompressed_ahead_and_once(debs: list[Path]) -> Non
     assert call(debs, "--fsys-tarfile", str(debs[0])).stdout == unpacked(debs[0])
 
 
-def test_what_is_not_ready_dpkg_deb_does_itself(debs: list[Path]) -> None:
+def test_what_nobody_is_at_dpkg_deb_does_itself(debs: list[Path]) -> None:
     assert call(debs, "--fsys-tarfile", str(debs[2])).stdout == unpacked(debs[2])
     told = call(debs, "--field", str(debs[2]), "Package")
     assert (told.returncode, told.stdout) == (0, b"third\n")
@@ -82,18 +91,44 @@ def test_what_dpkg_has_taken_is_not_decompressed_for_nobody(debs: list[Path]) ->
     assert run_ahead(debs) == ["second_1_all.deb", "third_1_all.deb"]
 
 
+def test_dpkg_waits_for_what_is_under_way(debs: list[Path]) -> None:
+    ready_folder(debs).mkdir()
+    taken = ready_folder(debs) / "second_1_all.deb.taken"
+    with ThreadPoolExecutor(1) as pool, taken.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        asked = pool.submit(call, debs, "--fsys-tarfile", str(debs[1]))
+        wait_for_lock(taken)
+        assert not asked.done()
+        (ready_folder(debs) / "second_1_all.deb").write_bytes(b"decompressed meanwhile")
+        (ready_folder(debs) / "second_1_all.deb.ready").touch()
+        fcntl.flock(file, fcntl.LOCK_UN)
+        assert asked.result().stdout == b"decompressed meanwhile"
+
+
+def wait_for_lock(file: Path) -> None:
+    """Until somebody waits for the lock of `file`, which /proc/locks tells by an arrow and the inode."""
+    inode = re.compile(rf"-> FLOCK .*:{file.stat().st_ino} ")
+    deadline = time.monotonic() + 20
+    while not inode.search(Path("/proc/locks").read_text(encoding="ascii")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_package_that_is_asked_for_again_is_decompressed_again(debs: list[Path]) -> None:
+    run_ahead(debs)
+    for _ in range(2):
+        assert call(debs, "--fsys-tarfile", str(debs[1])).stdout == unpacked(debs[1])
+
+
 def test_a_package_that_is_none_is_left_to_dpkg(debs: list[Path]) -> None:
     debs[1].resolve().write_bytes(bytes(99))
-    assert run_ahead(debs) == ["third_1_all.deb"]
-    assert not (ready_folder(debs) / "part").exists()
+    assert "second_1_all.deb" not in run_ahead(debs)
     told = call(debs, "--fsys-tarfile", str(debs[1]))
     assert told.returncode == 2
     assert b"dpkg-deb: error" in told.stderr
+    assert call(debs, "--fsys-tarfile", str(debs[2])).stdout == unpacked(debs[2])
 
 
-def test_apt_goes_on_at_once(debs: list[Path]) -> None:
-    """It waits for the end of its hook, and of all that has the hook's output."""
-    done = call(debs, listed="".join(f"{deb.resolve()}\n" for deb in debs))
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-    subprocess.run(["flock", str(ready_folder(debs) / "lock"), "true"], check=True, timeout=20)  # until it has ended
-    assert len(list(ready_folder(debs).glob("*.deb"))) == 3 or os.cpu_count() == 1
+def test_on_one_processor_there_is_nothing_to_gain(debs: list[Path]) -> None:
+    assert call(debs, listed=f"{debs[0].resolve()}\n", processors=1).returncode == 0
+    assert not ready_folder(debs).exists()

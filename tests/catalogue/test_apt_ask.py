@@ -88,6 +88,19 @@ def test_apt_plans_and_installs_nothing(question: Path) -> None:
     assert "--print-uris" in (question / "words").read_text().split()
 
 
+@pytest.mark.parametrize("is_held", [False, True])
+def test_what_is_there_comes_up_to_date(question: Path, is_held: bool) -> None:
+    """By its name, which is quick; where that cannot be, apt finds out what can."""
+    if is_held:
+        refuses = f'case "$*" in *" install "*) exit 100;; esac; cat {question}/said; echo "$@" >{question}/words'
+        (question / "bin/apt-get").write_text(f"#!/bin/sh\n{refuses}\n")
+    assert ask(question).returncode == 0
+    words = (question / "words").read_text().split()
+    last = words[words.index("--allow-downgrades") + 1 :]
+    assert last == (["dist-upgrade", "--", "git"] if is_held else ["install", "--", "tzdata", "dpkg:amd64", "git"])
+    assert (question / "answer/step-1").read_text() == TOLD
+
+
 def test_a_package_that_nobody_has_is_a_failure(question: Path) -> None:
     (question / "bin/apt-get").write_text("#!/bin/sh\necho 'E: Unable to locate package gti' >&2; exit 100\n")
     failed = ask(question)

@@ -28,19 +28,27 @@ from tests.engine.told import assert_told_once
 pytestmark = pytest.mark.engine_26
 
 
+WITHOUT_BYTE_CODE = """
+import importlib.util, pathlib, sysconfig
+modules = pathlib.Path(sysconfig.get_path("stdlib")).rglob("*.py")
+print(*(file for file in modules if not pathlib.Path(importlib.util.cache_from_source(str(file))).exists()))
+"""
+
+
 def settled(workstation: Workstation) -> Picture:
     with workstation.login_vnc() as client:
         return client.settle(0.5, 20, tolerance=0.002)
 
 
 def assert_usable(workstation: Workstation) -> None:
-    """All phases reached, a desktop on the screen, and a log of every service that says so much."""
+    """All phases reached, a desktop on the screen, a log of every service that says so, and Python as fast as ever."""
     ready = workstation.status()["ready"]
     assert isinstance(ready, Mapping)
     assert ready.keys() >= PHASES
     assert_desktop(settled(workstation))
     assert workstation.ok("logs", "xvnc")
     assert "s6-log: fatal" not in workstation.ok("logs")
+    assert workstation.inside("python3", "-Ic", WITHOUT_BYTE_CODE).split() == []
 
 
 def substitutions(workstation: Workstation) -> dict[str, Mapping[str, str]]:

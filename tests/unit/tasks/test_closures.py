@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event
 
 import pytest
 
 from builder.core.lock import check_integrity
 from builder.core.lock_file import dump_lock
 from builder.errors import BuildError, LockError
-from builder.model import RenderedFile
+from builder.model import Base, RenderedFile, ResolvedTool
 from builder.tasks.demand import USE, Demand
+from builder.tasks.interfaces import Progress
 from builder.tasks.prepare import Prepared, prepare
 from builder.tasks.relock import write_lock
-from tests.unit.tasks.fakes import World
+from tests.unit.tasks.fakes import FakeEngine, FakeSources, World
 
 BASE = "base: debian-12\n"
 FOLDER = f"{BASE}framework: {{path: ./tools}}\n"
@@ -38,6 +42,28 @@ def asked(world: World, whom: str) -> list[str]:
         tree["Dockerfile"].data.decode() for tag, tree in world.engine.closure_questions.items() if tag.endswith(whom)
     )
     return re.findall(r"AS ((?:npm|python)[-.]\S+)", text)
+
+
+@dataclass
+class OneAfterTheOther(FakeSources):
+    """Here the base is there once Node is."""
+
+    node: Event = field(default_factory=Event)
+
+    def fetch_tree(self, tool: ResolvedTool, arch: str, on_progress: Progress) -> Path:
+        if tool.name == "node":
+            self.node.set()
+        return super().fetch_tree(tool, arch, on_progress)
+
+    def bootstrap(self, base: Base, arch: str, target: Path, on_line: Callable[[str], None]) -> tuple[str, ...]:
+        assert self.node.wait(10)
+        return super().bootstrap(base, arch, target, on_line)
+
+
+def test_node_comes_while_the_base_is_bootstrapped() -> None:
+    world = World(BASE, engine=FakeEngine(), sources=OneAfterTheOther())
+    write_lock(world.context(), Demand())
+    assert world.lock.npm
 
 
 def test_npm_is_asked_for_every_package_and_the_build_gets_a_lock_without_addresses() -> None:
