@@ -8,15 +8,13 @@ import json
 import os
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.catalogue.npm_registry import serve_registry
 
 SCRIPT = Path(__file__).parents[2] / "images/rootfs/node/usr/lib/devbox/npm-ask"
 NODE = Path(shutil.which("node") or "none").resolve()
@@ -49,7 +47,8 @@ class Registry:
     archives: str = "-/linux-1.0.0.tgz"  # where it says that the second one lies
     asked: list[str] = field(default_factory=list)
 
-    def describe(self, path: str, here: str) -> dict[str, Any] | None:
+    def answer(self, path: str, here: str) -> bytes | None:
+        self.asked.append(path)
         top: dict[str, object] = {"name": "top", "version": "1.0.0", "optionalDependencies": {"@fast/linux": "1.0.0"}}
         fast: dict[str, object] = {"name": "@fast/linux", "version": "1.0.0", "libc": ["glibc"], "os": ["linux"]}
         dist = {"integrity": INTEGRITY}
@@ -61,30 +60,8 @@ class Registry:
                 package = {**fast, "cpu": [PROCESSOR], "dist": {**dist, "tarball": tarball}}
             case _:
                 return None
-        return {"name": package["name"], "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": package}}
-
-
-@contextmanager
-def serve(registry: Registry) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            registry.asked.append(self.path)
-            described = registry.describe(self.path, f"http://{self.headers['Host']}")
-            if described is None:
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(described).encode())
-
-        def log_message(self, format: str, *args: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
+        described = {"name": package["name"], "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": package}}
+        return json.dumps(described).encode()
 
 
 @pytest.fixture
@@ -101,7 +78,7 @@ def old_node(tmp_path: Path) -> Path:
 def ask(node: Path, folder: Path, registry: Registry) -> tuple[dict[str, Any], list[str]]:
     """What the lock says of the optional package, and what npm was called for."""
     (folder / "home").mkdir()
-    with serve(registry) as address:
+    with serve_registry(registry.answer) as address:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder / "home"),

@@ -9,14 +9,13 @@ import json
 import shutil
 import subprocess
 import tarfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.catalogue.npm_registry import serve_registry
 
 SCRIPT = Path(__file__).parents[2] / "images/rootfs/node/usr/lib/devbox/npm-require"
 NODE = Path(shutil.which("node") or "none").resolve()
@@ -135,31 +134,15 @@ def pack(package: dict[str, object]) -> bytes:
         return buffer.getvalue()
 
 
-@contextmanager
-def registry(package: dict[str, object], archive: bytes) -> Iterator[str]:
+def registry(package: dict[str, object], archive: bytes) -> AbstractContextManager[str]:
     """A registry that has this package and no other; its address."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            here = f"http://{self.headers['Host']}"
-            told = {**package, "dist": {"tarball": f"{here}/archive"}}
-            described = {"name": "top", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": told}}
-            bodies = {"/top": json.dumps(described).encode(), "/archive": archive}
-            if (body := bodies.get(self.path)) is None:
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path: str, here: str) -> bytes | None:
+        told = {**package, "dist": {"tarball": f"{here}/archive"}}
+        described = {"name": "top", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": told}}
+        return {"/top": json.dumps(described).encode(), "/archive": archive}.get(path)
 
-        def log_message(self, format: str, *args: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
+    return serve_registry(answer)
 
 
 def install(folder: Path, address: str, *words: str) -> subprocess.CompletedProcess[str]:
