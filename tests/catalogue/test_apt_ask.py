@@ -101,6 +101,13 @@ def test_what_is_there_comes_up_to_date(question: Path, is_held: bool) -> None:
     assert (question / "answer/step-1").read_text() == TOLD
 
 
+def test_what_apt_warns_of_is_told(question: Path) -> None:
+    (question / "bin/apt-get").write_text(f"#!/bin/sh\necho 'W: a pin is odd' >&2; cat {question}/said\n")
+    done = ask(question)
+    assert (done.returncode, done.stderr) == (0, "W: a pin is odd\n")
+    assert {path.name for path in (question / "answer").iterdir()} == {"step-1", "installed", "known", "native"}
+
+
 def test_a_package_that_nobody_has_is_a_failure(question: Path) -> None:
     (question / "bin/apt-get").write_text("#!/bin/sh\necho 'E: Unable to locate package gti' >&2; exit 100\n")
     failed = ask(question)

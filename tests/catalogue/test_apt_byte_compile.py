@@ -80,6 +80,14 @@ def test_what_cannot_be_compiled_fails_the_step(root: Path) -> None:
     assert "first.py" in done.stderr
 
 
+def test_modules_that_dpkg_does_not_name_fail_the_step(root: Path) -> None:
+    (root.parent / "listed").unlink()
+    assert call(root, "-L", VERSION, script="postinst").returncode == 0
+    done = call(root)
+    assert done.returncode == 1
+    assert f"not compiled: {VERSION}" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "script"),
     [
