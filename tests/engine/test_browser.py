@@ -7,7 +7,7 @@ import io
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,15 +42,32 @@ def visit(page: Page, url: str) -> None:
     page.on("requestfailed", lambda request: cut.append(request.url) if CHANGED in (request.failure or "") else None)
     for _ in range(5):
         cut.clear()
-        try:
-            page.goto(url)
-        except Error as error:
-            if CHANGED not in error.message:
-                raise
-        else:
-            if not cut:
-                return
+        if go(page, lambda: page.goto(url)) and not cut:
+            return
     page.goto(url)
+
+
+def submit(page: Page, button: str) -> None:
+    """Press the button of a form that leads to another page; what was given up (see `visit`), a reload sends again."""
+    act: Callable[[], object] = page.get_by_role("button", name=button).click
+    for _ in range(5):
+        if go(page, act):
+            return
+        act = page.reload
+    act()
+
+
+def go(page: Page, act: Callable[[], object]) -> bool:
+    """Whether the page came to which `act` leads; else the browser's own, of an error, is there in its place."""
+    try:
+        with page.expect_navigation():
+            act()
+    except Error as error:
+        if CHANGED not in error.message:
+            raise
+        page.wait_for_url("chrome-error://**")
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +155,16 @@ def test_browser_shows_the_same_desktop_as_vnc(page: Page, shared: Workstation) 
     assert not page.locator("#login").is_visible()
     if folder := os.environ.get("DEVBOX_TEST_PICTURES"):
         page.screenshot(path=str(Path(folder) / "browser.png"))
+
+
+@pytest.mark.parametrize("part", ["viewer.js", "rfb.js", "viewer.css"])
+def test_a_page_without_one_of_its_parts_loads_again(part: str, browser: Browser, shared: Workstation) -> None:
+    with browser.new_page() as page:
+        page.route(f"**/{part}", lambda route: route.abort("failed"), times=1)
+        with page.expect_response(f"**/{part}"):  # the first has none
+            visit(page, shared.ok("open", "web", "--print").strip())
+        log_in(page, shared.password())
+        page.locator(CANVAS).wait_for(state="visible")
 
 
 def test_password_is_neither_in_the_address_nor_in_storage(page: Page, shared: Workstation) -> None:

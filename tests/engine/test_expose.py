@@ -18,7 +18,7 @@ from playwright.sync_api import Error, Page, sync_playwright
 from builder.adapters.web import WebPlace, ask
 from tests.engine.conftest import NewWorkstation, Workstation
 from tests.engine.pictures import assert_desktop
-from tests.engine.test_browser import CANVAS, CHROMIUM, QUIET, SIZE, canvas_picture, visit, wait_for_canvas
+from tests.engine.test_browser import CANVAS, CHROMIUM, QUIET, SIZE, canvas_picture, submit, visit, wait_for_canvas
 
 OUTSIDE = "127.0.0.2"
 
@@ -80,12 +80,12 @@ def test_a_person_logs_in_once_sees_the_desktop_and_logs_out(exposed: Workstatio
     visit(page, f"{home}?host=elsewhere.invalid&port=1&path=other&encrypt=0&password=guessed")
     assert page.url == f"{home}login"
     page.locator("#password").fill("guessed")
-    page.get_by_role("button", name="Log in").click()
+    submit(page, "Log in")
     page.get_by_role("alert").filter(has_text="wrong").wait_for()
 
     password = exposed.ok("password", "web").strip()
     page.locator("#password").fill(password)
-    page.get_by_role("button", name="Log in").click()
+    submit(page, "Log in")
     page.locator(CANVAS).wait_for(state="visible")  # and no VNC password was asked for
     wait_for_canvas(page)
     assert page.url == home
@@ -98,9 +98,9 @@ def test_a_person_logs_in_once_sees_the_desktop_and_logs_out(exposed: Workstatio
         page.screenshot(path=str(Path(folder) / "exposed.png"))
 
     page.locator("#tools").hover()
-    page.get_by_role("button", name="Log out").click()
+    submit(page, "Log out")
     page.locator("#password").wait_for(state="visible")
-    page.goto(home)
+    visit(page, home)
     assert page.url == f"{home}login"
 
 

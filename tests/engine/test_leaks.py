@@ -159,9 +159,10 @@ def test_cycles_of_the_command_leave_nothing(cycles: int, scene: Scene) -> None:
     assert {path.name for path in (scene.state / "devbox").iterdir()} == {"runs"}
     assert len(list((scene.state / "devbox/runs").iterdir())) <= KEPT
     ids = {item["Actor"]["ID"] for item in events if item["Type"] == "container"}
-    assert len(ids) == cycles
+    # Another one is made where somebody took the port between the look at it and the start.
+    assert len(find_ids(events, "container", "start")) == cycles
     assert not [one for one in ids if one in command_lines()]  # a shim, a proxy
-    for kind, number in (("container", cycles), ("network", cycles), ("volume", len(volumes))):
+    for kind, number in (("container", len(ids)), ("network", cycles), ("volume", len(volumes))):
         made, gone = find_ids(events, kind, "create"), find_ids(events, kind, "destroy")
         assert (made, len(gone)) == (gone, number), kind
     refuse_strangers(scene, ids, events)

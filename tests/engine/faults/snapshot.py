@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import docker.errors
+
+from builder.adapters.clock import wait_for
 from builder.adapters.files import PART
 from tests.engine.conftest import Workstation
 
@@ -68,7 +71,7 @@ class Observer:
 
     def look(self, subject: Workstation, bystander: Workstation) -> Snapshot:
         ours = (subject.folder.name, bystander.folder.name)
-        still = self._find(bystander.folder.name)
+        found, still = (self._find(project) for project in ours)
         assert still is not None
         return Snapshot(
             containers=frozenset(
@@ -84,15 +87,23 @@ class Observer:
             temporary=frozenset(_temporary(self._folders)),
             processes=frozenset(_processes(str(subject.folder.parent))),
             bystander=_identity(still),
-            workstation=_identity(self._find(subject.folder.name)),
+            workstation=_identity(found),
             data=self._sums(still["Id"], SUMS),
             subject=self._projects(subject),
         )
 
     def _find(self, project: str) -> Mapping[str, Any] | None:
-        found = self._api.containers(all=True, filters={"label": f"{PROJECT}={project}"})
-        inspected: Mapping[str, Any] | None = self._api.inspect_container(found[0]["Id"]) if found else None
-        return inspected
+        """What a killed devbox has asked for, the engine goes on to make: it lists a container some time before it can
+        be inspected."""
+
+        def inspect() -> tuple[Mapping[str, Any] | None] | None:
+            found = self._api.containers(all=True, filters={"label": f"{PROJECT}={project}"})
+            try:
+                return (self._api.inspect_container(found[0]["Id"]) if found else None,)
+            except docker.errors.NotFound:
+                return None
+
+        return wait_for("the container that is made", inspect, deadline_s=20, interval_s=0.05)[0]
 
     def _images(self) -> Iterator[str]:
         """Those of workstations, and untagged ones. None has a label that says whose it is."""
