@@ -6,6 +6,7 @@ from typing import Final
 
 LABEL_PREFIX: Final = "dev.devbox."
 LABEL_BASE: Final = "dev.devbox.base"  # which base an image is, or stands on
+LABEL_ARTIFACT: Final = "dev.devbox.artifact"  # an image that only builds copy from; which tool's
 LABEL_PLAN: Final = "dev.devbox.plan"  # what the image was made of
 LABEL_SPEC: Final = "dev.devbox.spec"  # what the container was made of; another one means a new container
 LABEL_REQUESTED_BASE: Final = "dev.devbox.requested-base"

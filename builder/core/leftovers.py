@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from builder.core.labels import LABEL_BASE, LABEL_HELPER_IMAGE, LABEL_PLAN, LABEL_SIDECAR
+from builder.core.labels import LABEL_ARTIFACT, LABEL_BASE, LABEL_HELPER_IMAGE, LABEL_PLAN, LABEL_SIDECAR
 from builder.core.table import align, mega
 
 if TYPE_CHECKING:
@@ -83,10 +83,12 @@ def find_spare_images(
 
 
 def _kind(image: ImageView) -> str:
-    """Of what only the newest is needed: a base by its name, an image of helpers or of a sidecar; none of a
-    workstation's image."""
+    """Of what only the newest is needed: a base by its name, what builds copy from, an image of helpers or of a
+    sidecar; none of a workstation's image."""
     if LABEL_PLAN in image.labels:
         return ""
+    if artifact := image.labels.get(LABEL_ARTIFACT):
+        return f"one with {artifact}"
     if sidecar := image.labels.get(LABEL_SIDECAR):
         return f"one for the sidecar {sidecar}"
     return "one for helpers" if LABEL_HELPER_IMAGE in image.labels else f"one of {image.labels.get(LABEL_BASE, '')}"

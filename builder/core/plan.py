@@ -8,6 +8,7 @@ templates/ and one golden case.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -21,6 +22,16 @@ from builder.model import Answers, Level, Plan, Project, RenderedFile, Resolved,
 KINDS: Final = ("base", "apt", "artifact", "npm", "python", "rootfs", "configure")
 PYTHON: Final = "python"  # the tool that stages of Python projects stand on
 NO_PROJECTS: Final[Mapping[str, Project]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A tree that the host fetches, checks and unpacks. Builds copy it from an image of its own: as a part of what they
+    are sent, it would go to the engine again with each of them."""
+
+    image: str  # its name on the engine
+    tree: str  # the folder in there; what lies below goes to `/`
+    identity: str  # content id
 
 
 def make_plan(
@@ -140,7 +151,7 @@ def _make_steps(
         identity=answers.base.identity,
     )
     apt = _apt_steps(resolved, base, answers.packages)
-    artifacts = [_artifact_step(tool, base) for tool in resolved.tools if _has_artifact(tool, answers)]
+    artifacts = [_artifact_step(tool) for tool in resolved.tools if has_artifact(tool, answers)]
     node = next((step for step in artifacts if step.name == "node"), None)
     npm = [_npm_step(tool, base, node, answers.closures.get(tool.name)) for tool in resolved.tools if tool.npm]
     below = next((step for step in reversed(apt) if step.options.get("shared")), None)
@@ -211,24 +222,32 @@ def _apt_steps(resolved: Resolved, base: Step, locked: Mapping[str, tuple[str, .
     return steps
 
 
-def _has_artifact(tool: ResolvedTool, answers: Answers) -> bool:
+def has_artifact(tool: ResolvedTool, answers: Answers) -> bool:
+    """Whether the host fetches something for it."""
     return tool.wheel is not None or (tool.archive is not None and tool.name not in answers.absent)
 
 
-def _artifact_step(tool: ResolvedTool, base: Step) -> Step:
-    """A tree that the host fetches, checks and unpacks; it reaches the build below artifacts/<tool>/."""
+def find_artifact(tool: ResolvedTool) -> Artifact:
+    """Raises RenderError for a tool that has none."""
     if tool.wheel is not None:
         what: object = tool.wheel
-        summary = tool.wheel.requirement.replace("==", " ")
     elif tool.archive is not None:
         # Where the archive came from does not change the image: its checksum says what is in it.
         what = {"sha256": tool.archive.sha256, "strip": tool.archive.strip, "unpack": tool.archive.unpack}
-        summary = f"{tool.name} {tool.version or tool.archive.sha256[:12]}"
     else:
         raise RenderError(f"{tool.name} has nothing to fetch")
-    return _step(
-        tool.name, "artifact", summary, tool.origin, {"tree": f"artifacts/{tool.name}"}, identity=content_id(what)
-    )
+    identity, name = content_id(what), plain_name(tool.name)
+    return Artifact(image=f"devbox/artifact:{name}-{identity[:12]}", tree=f"artifacts/{name}", identity=identity)
+
+
+def _artifact_step(tool: ResolvedTool) -> Step:
+    found = find_artifact(tool)
+    if tool.wheel is not None:
+        summary = tool.wheel.requirement.replace("==", " ")
+    else:
+        summary = f"{tool.name} {tool.version or (tool.archive.sha256[:12] if tool.archive else '')}"
+    options = {"image": found.image, "tree": found.tree}
+    return _step(tool.name, "artifact", summary, tool.origin, options, identity=found.identity)
 
 
 def _npm_step(tool: ResolvedTool, base: Step, node: Step | None, closure: Mapping[str, str] | None) -> Step:
@@ -244,7 +263,7 @@ def _npm_step(tool: ResolvedTool, base: Step, node: Step | None, closure: Mappin
         "prefix": tool.npm.prefix,
         "links": dict(tool.npm.links),
         "prune": list(tool.npm.prune),
-        "node": node.options["tree"],
+        "node": dict(node.options),
         **_locked(closure),
     }
     return _step(tool.name, "npm", f"{tool.npm.package} {tool.npm.version}", tool.origin, options, parents=[base, node])

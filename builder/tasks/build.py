@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.core.labels import LABEL_PLAN, LABEL_PREFIX
-from builder.core.plan import explain_difference, plain_name
+from builder.core.plan import explain_difference, has_artifact, plain_name
 from builder.core.progress import count_instructions, map_steps
 from builder.core.projects import TREE
 from builder.errors import BuildError
-from builder.model import BuildEvent, Note, Plan, ResolvedTool, StepProgress, TaskEnded, TaskStarted
-from builder.tasks.base import download_progress, ensure_base
+from builder.model import BuildEvent, Note, Plan, TaskEnded, TaskStarted
+from builder.tasks.artifacts import bring_artifact
+from builder.tasks.base import ensure_base
 from builder.tasks.narrate import BuildNarrator
 from builder.tasks.offline import lay_out_kept
 from builder.tasks.owner import find_our_image
@@ -113,13 +114,14 @@ def _say_why(context: Context, plan: Plan, previous: ImageView) -> None:
 
 
 def gather(context: Context, prepared: Prepared) -> Mapping[str, Path]:
-    """Get the base onto the engine while the host fetches its part; both mostly wait for the network."""
-    tools = [tool for tool in prepared.resolved.tools if _is_fetched(tool, prepared)]
-    base = prepared.resolved.base
+    """Get the base, and what the host fetches, onto the engine; all mostly wait for the network. The folders that the
+    build is sent besides."""
+    base, arch = prepared.resolved.base, prepared.resolved.arch
+    tools = [tool for tool in prepared.resolved.tools if has_artifact(tool, prepared.answers)]
     with ThreadPoolExecutor(max_workers=1 + max(1, len(tools)), thread_name_prefix="gather") as pool:
-        onto_engine = pool.submit(ensure_base, context, base, prepared.answers.base, prepared.resolved.arch)
-        trees = {f"artifacts/{tool.name}": pool.submit(_fetch, context, tool, prepared.resolved.arch) for tool in tools}
-        trees |= {
+        onto_engine = [pool.submit(ensure_base, context, base, prepared.answers.base, arch)]
+        onto_engine += [pool.submit(bring_artifact, context, tool, arch) for tool in tools]
+        trees = {
             f"{TREE}/{plain_name(tool.name)}": pool.submit(
                 context.sources.fetch_project, tool.python, prepared.projects[tool.name].identity
             )
@@ -127,22 +129,10 @@ def gather(context: Context, prepared: Prepared) -> Mapping[str, Path]:
             if tool.python and not prepared.projects[tool.name].files
         }
         try:
-            onto_engine.result()
+            for brought in onto_engine:
+                brought.result()
             return {prefix: future.result() for prefix, future in trees.items()}
         except BaseException:
             context.stop()  # or the pool would wait for downloads that nobody wants any more
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _is_fetched(tool: ResolvedTool, prepared: Prepared) -> bool:
-    return tool.wheel is not None or (tool.archive is not None and tool.name not in prepared.answers.absent)
-
-
-def _fetch(context: Context, tool: ResolvedTool, arch: str) -> Path:
-    started = context.clock.now()
-    tree = context.sources.fetch_tree(tool, arch, download_progress(context, tool.name, "fetch"))
-    seconds = context.clock.now() - started
-    if seconds > 0.2:  # taken from the cache otherwise: not worth a line
-        context.report(StepProgress(name=tool.name, text="fetched and checked", state="done", seconds=seconds))
-    return tree

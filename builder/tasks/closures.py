@@ -20,7 +20,8 @@ from builder.core.projects import TREE
 from builder.core.render import render_npm_question, render_python_question
 from builder.errors import BuildError
 from builder.model import ProjectKind, TaskEnded, TaskStarted
-from builder.tasks.base import download_progress, ensure_base
+from builder.tasks.artifacts import bring_node
+from builder.tasks.base import ensure_base
 from builder.tasks.layout import Request, lay_out, look_at_project
 from builder.tasks.packages import explain_gone, name_question, tell_build, teller
 
@@ -87,12 +88,6 @@ def ask_newest(context: Context, request: Request, lock: Lock) -> Mapping[str, s
     return {tool: version.strip() for tool, version in told.items()}
 
 
-def fetch_node(context: Context, resolved: Resolved) -> Path:
-    """The folder with Node as the image takes it, which npm is asked by."""
-    node = next(tool for tool in resolved.tools if tool.name == "node")
-    return context.sources.fetch_tree(node, resolved.arch, download_progress(context, "node", "fetch"))
-
-
 def _ask_npm(context: Context, prepared: Prepared, asked: list[str], *, newest: bool) -> Mapping[str, str]:
     """What npm says of each tool: its lock, or the newest version."""
     tree = render_npm_question(
@@ -103,10 +98,10 @@ def _ask_npm(context: Context, prepared: Prepared, asked: list[str], *, newest: 
         newest=newest,
         templates=context.assets.templates,
     )
-    folders = {"artifacts/node": fetch_node(context, prepared.resolved)}
+    bring_node(context, prepared.resolved)
     names = ", ".join(asked)
     what, file = (f"for the newest {names}", "newest") if newest else (f"what {names} needs", "package-lock.json")
-    files = _ask(context, prepared, "npm", tree, folders, what)
+    files = _ask(context, prepared, "npm", tree, {}, what)
     stages = {step.name: str(step.options["stage"]) for step in prepared.plan.steps if step.name in asked}
     return {tool: files[f"{stages[tool]}/{file}"] for tool in asked}
 

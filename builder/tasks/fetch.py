@@ -21,8 +21,7 @@ from builder.tasks.packages import explain_gone, name_question, tell_build, tell
 from builder.tasks.prepare import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from builder.core.kept import KeptFile
     from builder.tasks.interfaces import Context
@@ -46,13 +45,11 @@ def fetch_all(context: Context) -> Fetched:
         lock = prepared.lock
         if lock is None:
             raise LockError("there is no lock", hint="`devbox lock` writes it")
-        folders = gather(context, prepared)
+        gather(context, prepared)
         base = _keep_base(context, prepared)
         files = list_files(lock)
         missing = context.kept.find_missing(files)
-        if all(file.kind != "npm" for file in missing):
-            folders = {}  # Node.js is what they are for
-        size, new = _fetch(context, prepared, folders, missing) if missing else (0, 0)
+        size, new = _fetch(context, prepared, missing) if missing else (0, 0)
         return Fetched(packages=len(files), new=new, bytes=size, base=base)
 
 
@@ -71,9 +68,7 @@ def _keep_base(context: Context, prepared: Prepared) -> bool:
     return True
 
 
-def _fetch(
-    context: Context, prepared: Prepared, folders: Mapping[str, Path], missing: Sequence[KeptFile]
-) -> tuple[int, int]:
+def _fetch(context: Context, prepared: Prepared, missing: Sequence[KeptFile]) -> tuple[int, int]:
     """Bytes and number of the files that were fetched."""
     engine, started = context.engine(), context.clock.now()
     context.workspace.intend("fetching packages")
@@ -86,7 +81,7 @@ def _fetch(
     gone: list[Gone] = []
     sizes: list[int] = []
     try:
-        engine.build(tree, folders, tag, tell_build(context, "fetch", gone), secrets=secrets)
+        engine.build(tree, {}, tag, tell_build(context, "fetch", gone), secrets=secrets)
         try:
             for file in engine.read_files(tag, lambda path: True):
                 kind, _, name = file.path.partition("/")

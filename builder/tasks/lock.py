@@ -17,8 +17,9 @@ from builder.core.lock_file import dump_lock, parse_lock
 from builder.core.plan import shapes_image
 from builder.errors import HostError, LockError
 from builder.model import Note, ProjectKind, ResolvedTool, Retrieval, Substitution
+from builder.tasks.artifacts import bring_node
 from builder.tasks.base import answer_base, download_progress, ensure_base, identities
-from builder.tasks.closures import ask_npm, ask_python, fetch_node, name_projects
+from builder.tasks.closures import ask_npm, ask_python, name_projects
 from builder.tasks.demand import USE, Demand
 from builder.tasks.layout import Request, lay_out, resolve_for
 from builder.tasks.packages import ask_packages, find_named
@@ -184,7 +185,7 @@ def ask_world(
     pool = ThreadPoolExecutor(1, thread_name_prefix="ask-npm")
     try:
         if any(stays is None or tool not in stays.npm for tool in wanted.npm):
-            pool.submit(fetch_node, context, used)  # one that fails is met again where it is used, and told there
+            pool.submit(bring_node, context, used)  # one that fails is met again where it is used, and told there
             ensure_base(context, used.base, answer_by(lock).base, used.arch)  # npm and apt are asked in it side by side
         npm = pool.submit(ask_npm, context, request, lock, stays)
         lock = replace(lock, apt=ask_packages(context, request, lock, known, released))

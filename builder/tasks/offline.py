@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from builder.core.kept import describe_files, list_files
 from builder.core.lock import locked_lines
+from builder.core.plan import has_artifact
 from builder.core.render import KEPT, render_lay_out
 from builder.errors import BuildError, HostError
 from builder.model import BuildEvent, LogLine, TaskEnded, TaskStarted
@@ -81,8 +82,7 @@ def _find_unfetched(context: Context, prepared: Prepared) -> Iterator[str]:
     """What the host would have to fetch."""
     resolved = prepared.resolved
     for tool in resolved.tools:
-        fetched = tool.wheel is not None or (tool.archive is not None and tool.name not in prepared.answers.absent)
-        if fetched and not context.sources.is_fetched(tool, resolved.arch):
+        if has_artifact(tool, prepared.answers) and not context.sources.is_fetched(tool, resolved.arch):
             yield f"{tool.name} {tool.version or ''}".strip()
         if tool.python and not prepared.projects[tool.name].files:
             identity = prepared.projects[tool.name].identity

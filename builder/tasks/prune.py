@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from builder.core.labels import LABEL_BASE, LABEL_HELPER_IMAGE, LABEL_PLAN, LABEL_SIDECAR, LABEL_WORKSPACE
+from builder.core.labels import (
+    LABEL_ARTIFACT,
+    LABEL_BASE,
+    LABEL_HELPER_IMAGE,
+    LABEL_PLAN,
+    LABEL_SIDECAR,
+    LABEL_WORKSPACE,
+)
 from builder.core.leftovers import Leftover, find_spare_entries, find_spare_images, find_spare_states, is_way_back
 from builder.errors import DevboxError, EngineError
 from builder.model import Note
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
     from builder.tasks.interfaces import Context, Estate
     from builder.views import ImageView
 
-LABELS: Final = (LABEL_PLAN, LABEL_BASE, LABEL_HELPER_IMAGE, LABEL_SIDECAR)
+LABELS: Final = (LABEL_PLAN, LABEL_BASE, LABEL_ARTIFACT, LABEL_HELPER_IMAGE, LABEL_SIDECAR)
 PROJECT: Final = "com.docker.compose.project"
 FRESH_S: Final = 3600  # an image that was made within this time may be about to be started
 IDLE_DAYS: Final = 30

@@ -94,15 +94,25 @@ class ImageVerbs(Connection):
         `changes` are Dockerfile lines such as `CMD ["bash"]`. The file is streamed, never held in memory. Raises
         SilentEngineError as `load_image` does.
         """
+        lines = [*changes, *_label_lines(labels)]
+        return self._import(f"cannot import {path} as {reference}", _read_chunks(path, on_progress), reference, lines)
+
+    def import_folder(self, folder: Path, prefix: str, reference: str, labels: Mapping[str, str]) -> str:
+        """Make an image of one layer, with what lies in `folder` below `prefix`; the image's id. Raises HostError for
+        what has no place in an image, and SilentEngineError as `load_image` does."""
+        from builder.adapters.buildcontext import read_context
+
+        doing = f"cannot import {folder} as {reference}"
+        return self._import(doing, read_context({}, {prefix: folder}), reference, _label_lines(labels))
+
+    def _import(self, doing: str, chunks: Iterator[bytes], reference: str, changes: Sequence[str]) -> str:
         name, tag = split_reference(reference)
-        lines = [*changes, *(f"LABEL {quoted(key)}={quoted(value)}" for key, value in sorted(labels.items()))]
-        doing = f"cannot import {path} as {reference}"
         image_id = ""
         for message in self.stream(
             doing,
             "/images/create",
-            params={"fromSrc": "-", "repo": name, "tag": tag or "latest", "changes": lines},
-            body=_read_chunks(path, on_progress),
+            params={"fromSrc": "-", "repo": name, "tag": tag or "latest", "changes": list(changes)},
+            body=chunks,
             headers={"Content-Type": "application/tar"},
             silence_s=SILENCE_S,
         ):
@@ -219,6 +229,10 @@ def split_reference(reference: str) -> tuple[str, str | None]:
         return name, digest
     name, separator, tag = reference.rpartition(":")
     return (name, tag) if separator and "/" not in tag else (reference, None)
+
+
+def _label_lines(labels: Mapping[str, str]) -> list[str]:
+    return [f"LABEL {quoted(key)}={quoted(value)}" for key, value in sorted(labels.items())]
 
 
 def quoted(text: str) -> str:

@@ -27,12 +27,13 @@ def history(rendered: Rendered) -> list[tuple[str, Layer, str]]:
     """(instruction as an engine keeps it, layer, step) of every layer above the base's."""
     found = []
     prefixes = {step.options.get("stage"): str(step.options.get("prefix")) for step in rendered.plan.steps}
-    for stage, instruction, step in read_steps(rendered.dockerfile, rendered.plan):
-        if stage not in ("base", "packages", "workstation") or not instruction.startswith(("COPY", "RUN")):
+    for where, instruction, step in read_steps(rendered.dockerfile, rendered.plan):
+        if where not in ("base", "packages", "workstation") or not instruction.startswith(("COPY", "RUN")):
             continue
         source = re.match(r"COPY --from=(\S+) ", instruction)
         text = re.sub(r"--(from|mount)=\S+\s+", "", instruction).replace("RUN ", "RUN /bin/sh -euc ")
-        layer = make_layer("opt", prefixes[source[1]].lstrip("/")) if source else make_layer()
+        stage = source[1] if source and source[1] in prefixes else None  # of an image else: its folder tells the step
+        layer = make_layer("opt", prefixes[stage].lstrip("/")) if stage else make_layer()
         found.append((f"{text} # buildkit", layer, step.name if step else "base"))
     return found
 

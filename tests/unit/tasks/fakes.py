@@ -222,6 +222,7 @@ class FakeEngine:
     built: dict[str, RenderedTree] = field(default_factory=dict)
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
+    imported: dict[str, tuple[Path, str]] = field(default_factory=dict)  # image -> folder, below which prefix
     mirror: FakeMirror = field(default_factory=lambda: FakeMirror())
     closure_questions: dict[str, RenderedTree] = field(default_factory=dict)  # to npm and pip, by tag
     closure_error: EngineError | None = None
@@ -341,6 +342,11 @@ class FakeEngine:
 
     def import_tar(self, path: Path, reference: str, labels: Mapping[str, str]) -> str:
         self.acts.append(f"import {reference.rpartition('-')[0]}")
+        self.images[reference] = make_image(reference, labels)
+        return self.images[reference].id
+
+    def import_folder(self, folder: Path, prefix: str, reference: str, labels: Mapping[str, str]) -> str:
+        self.imported[reference] = (folder, prefix)
         self.images[reference] = make_image(reference, labels)
         return self.images[reference].id
 

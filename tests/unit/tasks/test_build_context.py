@@ -58,41 +58,58 @@ def plant(folder: Path) -> None:
     (folder / "host").chmod(0o700)
 
 
-def context_of(folder: Path, cache: Path) -> tuple[bytes, RenderedTree]:
-    """The tar of a build in `folder`, and the tree that was rendered for it."""
+@dataclass(frozen=True)
+class Sent:
+    context: bytes  # the tar of the build
+    tree: RenderedTree  # that was rendered for it
+    artifacts: dict[str, bytes]  # the tars of the images that it copies from
+
+
+def sent_from(folder: Path, cache: Path) -> Sent:
+    """What goes to the engine for a build in `folder`."""
     workspace = Workspace(folder)
     world = World(sources=SourcesOnDisk(cache=cache))
     world.workspace = workspace  # type: ignore[assignment]  # the real one in place of the fake
     bring_up(world.context(), fingerprint="f")
     (tree,) = world.engine.built.values()
-    return b"".join(read_context(tree, world.engine.folders)), tree
+    artifacts = {
+        image.partition(":")[2].rpartition("-")[0]: b"".join(read_context({}, {prefix: tree}))
+        for image, (tree, prefix) in world.engine.imported.items()
+    }
+    return Sent(context=b"".join(read_context(tree, world.engine.folders)), tree=tree, artifacts=artifacts)
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> tuple[bytes, RenderedTree]:
+def empty(tmp_path: Path) -> Sent:
     (tmp_path / "empty").mkdir()
-    return context_of(tmp_path / "empty", tmp_path / "cache")
+    return sent_from(tmp_path / "empty", tmp_path / "cache")
 
 
-def test_a_build_gets_what_was_rendered_and_fetched_and_nothing_else(empty: tuple[bytes, RenderedTree]) -> None:
-    data, tree = empty
+def files_of(data: bytes) -> set[str]:
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        members = {member.name: member for member in archive if not member.isdir()}
-    fetched = {name for name in members if name.startswith("artifacts/")}
-    assert members.keys() - fetched == tree.keys()
-    assert fetched == {f"artifacts/{name}/opt/{name}" for name in ("node", "oh-my-zsh")}
-    assert {name.partition("/")[0] for name in tree} == {"Dockerfile", "rootfs", "locked"}
-    assert all(member.isreg() for member in members.values())
+        members = [member for member in archive if not member.isdir()]
+    assert all(member.isreg() for member in members)
+    return {member.name for member in members}
+
+
+def test_a_build_gets_what_was_rendered_and_nothing_else(empty: Sent) -> None:
+    assert files_of(empty.context) == empty.tree.keys()
+    assert {name.partition("/")[0] for name in empty.tree} == {"Dockerfile", "rootfs", "locked"}
+
+
+def test_what_was_fetched_goes_to_the_engine_as_images_that_it_copies_from(empty: Sent) -> None:
+    told = {name: files_of(data) for name, data in empty.artifacts.items()}
+    assert told == {name: {f"artifacts/{name}/opt/{name}"} for name in ("node", "oh-my-zsh")}
 
 
 @pytest.mark.parametrize("where", [".", ".workstation"])
-def test_nothing_that_lies_in_the_folder_travels(tmp_path: Path, empty: tuple[bytes, RenderedTree], where: str) -> None:
+def test_nothing_that_lies_in_the_folder_travels(tmp_path: Path, empty: Sent, where: str) -> None:
     folder = tmp_path / "full"
     (folder / where).mkdir(parents=True)
     plant(folder / where)
-    data, _ = context_of(folder, tmp_path / "cache")
-    assert SECRET not in data
-    assert data == empty[0]
+    sent = sent_from(folder, tmp_path / "cache")
+    assert SECRET not in sent.context
+    assert sent == empty
     assert (folder / where / ".env").read_bytes() == KEY + SECRET
 
 
