@@ -52,6 +52,7 @@ class HeadStart:
         self._mutex = Mutex()
         self._kept: list[BuildEvent] = []  # until somebody listens
         self._listener: OnEvent = self._kept.append
+        self._writers: dict[str, str] = {}  # by vertex: of which build's account we tell what it writes
         self._wanted = True
 
     def begin(self, prepared: Prepared, secrets: Mapping[str, bytes]) -> None:
@@ -61,15 +62,18 @@ class HeadStart:
 
     def join(self, listener: OnEvent) -> OnEvent:
         """Who is to hear of what happens here, from the beginning; and what that one hears of the build that follows:
-        all but what is told from here."""
+        all but what is told from here. What a step writes BuildKit tells to the build that came to it first, which may
+        be either."""
         with self._mutex:
             for event in self._kept:
                 listener(event)
             self._listener = listener
 
         def rest(event: BuildEvent) -> None:
-            if not (IN_IT.match(event.vertex) and self._runs_well()):
-                listener(event)
+            with self._mutex:
+                alone = not (IN_IT.match(event.vertex) and self._runs_well())
+                if alone or (event.log and self._writes("rest", event)):
+                    listener(event)
 
         return rest
 
@@ -81,7 +85,12 @@ class HeadStart:
 
     def _hear(self, event: BuildEvent) -> None:
         with self._mutex:
-            self._listener(event)
+            if not event.log or self._writes("head", event):
+                self._listener(event)
+
+    def _writes(self, build: str, event: BuildEvent) -> bool:
+        """Whether what this vertex writes is told by this build: the first that had something of it."""
+        return self._writers.setdefault(event.vertex, build) == build
 
     def hear_out(self, where: str | None) -> None:
         """Wait for all that is said of a failure here, by the name of what failed. It failed here as well, or is about

@@ -75,6 +75,28 @@ def test_what_was_told_before_anybody_listened_is_told_then_and_once(world: Worl
     assert heard == [*EARLY, OTHER]
 
 
+def test_what_a_step_writes_is_told_by_whichever_of_both_builds_hears_of_it(world: World) -> None:
+    """BuildKit tells it to the one that came first, and to the other how the step goes."""
+    running, written, more = *EARLY, replace(EARLY[1], log="Unpacking zsh")
+    world.engine.head.events = (running,)
+    heard: list[BuildEvent] = []
+    with begun(world) as head:
+        assert world.engine.head.told.wait(10)
+        rest = head.join(heard.append)
+        for event in (running, written, more):
+            rest(event)
+    assert heard == [running, written, more]
+
+
+def test_what_both_builds_hear_is_told_once(world: World) -> None:
+    heard: list[BuildEvent] = []
+    with begun(world) as head:
+        assert world.engine.head.told.wait(10)
+        rest = head.join(heard.append)
+        rest(EARLY[1])
+    assert heard == [*EARLY]
+
+
 def test_after_a_failure_the_build_itself_tells_all(world: World) -> None:
     world.engine.head.error = BuildError("exit code: 100")
     heard: list[BuildEvent] = []
