@@ -37,7 +37,7 @@ SHELL_RUNS = "pgrep -P $(pgrep -x -d , xfce4-terminal) zsh"
 TERMINAL_ENDS = "pkill -x xfce4-terminal; ! pgrep -x xfce4-terminal"
 UP_SECONDS = 900  # a cold build on two busy cores
 
-BASES, HELPER = "devbox/base:", "devbox/backup:"
+BASES, HELPER, ARTIFACT = "devbox/base:", "devbox/backup:", "devbox/artifact:"
 IMAGE = re.compile(r"\bdevbox/[a-z]+:[A-Za-z0-9_.-]+")
 
 
@@ -193,7 +193,7 @@ def clean_engine(engine: Engine, session_folder: Path) -> Iterator[None]:
     used = {view.image_id for view in engine.find_workstations()}  # of somebody who works here meanwhile
     if not os.environ.get("DEVBOX_TEST_KEEP"):
         for tag, image in _tags(engine).items():
-            ours = tag in NAMED or tag.startswith(HELPER)
+            ours = tag in NAMED or tag.startswith((HELPER, ARTIFACT))
             if ours and tag not in before and not tag.startswith(BASES) and image not in used:
                 engine.remove_image(tag, force=True)
     assert not left, f"tests left containers behind: {left}"
@@ -201,8 +201,8 @@ def clean_engine(engine: Engine, session_folder: Path) -> Iterator[None]:
 
 def _tags(engine: Engine) -> dict[str, str]:
     """{tag: id} of all images that devbox made."""
-    labels = ("dev.devbox.plan", "dev.devbox.base", "dev.devbox.helper-image", "dev.devbox.sidecar")
-    images = {image.id: image for label in labels for image in engine.find_image_ids(label)}
+    kinds = ("plan", "base", "artifact", "helper-image", "sidecar")
+    images = {image.id: image for kind in kinds for image in engine.find_image_ids(f"dev.devbox.{kind}")}
     return {tag: image.id for image in images.values() for tag in image.tags}
 
 

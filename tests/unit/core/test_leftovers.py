@@ -60,15 +60,18 @@ def test_an_image_without_a_name_goes_by_its_id_and_one_with_two_goes_with_both(
     ]  # fmt: skip
 
 
-def test_of_each_base_and_of_the_helpers_the_newest_stays() -> None:
+def test_of_each_base_of_what_builds_copy_from_and_of_the_helpers_the_newest_stays() -> None:
     found = spare(
         image("old", "devbox/base:debian-12-a", created="2025-01-01T00:00:00Z", base="debian-12"),
         image("new", "devbox/base:debian-12-b", created="2025-02-01T00:00:00Z", base="debian-12"),
         image("other", "devbox/base:debian-11-c", created="2024-01-01T00:00:00Z", base="debian-11"),
+        image("node18", "devbox/artifact:node-a", created="2025-01-01T00:00:00Z", artifact="node"),
+        image("node20", "devbox/artifact:node-b", created="2025-02-01T00:00:00Z", artifact="node"),
+        image("theme", "devbox/artifact:theme-c", created="2024-01-01T00:00:00Z", artifact="theme"),
         image("help", "devbox/helper:a", created="2025-01-01T00:00:00Z", base="debian-12", helper_image="a"),
         image("help2", "devbox/helper:b", created="2025-02-01T00:00:00Z", base="debian-12", helper_image="b"),
     )
-    assert found == ["devbox/base:debian-12-a", "devbox/helper:a"]
+    assert found == ["devbox/base:debian-12-a", "devbox/artifact:node-a", "devbox/helper:a"]
 
 
 KNOWN = Known(folder="/state/app-1", project="app", workspace="/home/me/app", there=False)
