@@ -106,12 +106,11 @@ class ImageVerbs(Connection):
         return self._import(doing, read_context({}, {prefix: folder}), reference, _label_lines(labels))
 
     def _import(self, doing: str, chunks: Iterator[bytes], reference: str, changes: Sequence[str]) -> str:
-        name, tag = split_reference(reference)
         image_id = ""
         for message in self.stream(
             doing,
             "/images/create",
-            params={"fromSrc": "-", "repo": name, "tag": tag or "latest", "changes": list(changes)},
+            params={"fromSrc": "-", "repo": reference, "changes": list(changes)},  # podman 4 reads no `tag` here
             body=chunks,
             headers={"Content-Type": "application/tar"},
             silence_s=SILENCE_S,
