@@ -32,6 +32,7 @@ class Artifact:
     image: str  # its name on the engine
     tree: str  # the folder in there; what lies below goes to `/`
     identity: str  # content id
+    summary: str
 
 
 def make_plan(
@@ -231,23 +232,22 @@ def find_artifact(tool: ResolvedTool) -> Artifact:
     """Raises RenderError for a tool that has none."""
     if tool.wheel is not None:
         what: object = tool.wheel
+        summary = tool.wheel.requirement.replace("==", " ")
     elif tool.archive is not None:
         # Where the archive came from does not change the image: its checksum says what is in it.
         what = {"sha256": tool.archive.sha256, "strip": tool.archive.strip, "unpack": tool.archive.unpack}
+        summary = f"{tool.name} {tool.version or tool.archive.sha256[:12]}"
     else:
         raise RenderError(f"{tool.name} has nothing to fetch")
     identity, name = content_id(what), plain_name(tool.name)
-    return Artifact(image=f"devbox/artifact:{name}-{identity[:12]}", tree=f"artifacts/{name}", identity=identity)
+    image = f"devbox/artifact:{name}-{identity[:12]}"
+    return Artifact(image=image, tree=f"artifacts/{name}", identity=identity, summary=summary)
 
 
 def _artifact_step(tool: ResolvedTool) -> Step:
     found = find_artifact(tool)
-    if tool.wheel is not None:
-        summary = tool.wheel.requirement.replace("==", " ")
-    else:
-        summary = f"{tool.name} {tool.version or (tool.archive.sha256[:12] if tool.archive else '')}"
     options = {"image": found.image, "tree": found.tree}
-    return _step(tool.name, "artifact", summary, tool.origin, options, identity=found.identity)
+    return _step(tool.name, "artifact", found.summary, tool.origin, options, identity=found.identity)
 
 
 def _npm_step(tool: ResolvedTool, base: Step, node: Step | None, closure: Mapping[str, str] | None) -> Step:
