@@ -100,6 +100,8 @@ def build_image(
             TaskEnded(name="build", text="the build failed", seconds=context.clock.now() - started, failed=True)
         )
         raise narrator.explain(error) from error
+    if prepared.head is not None:
+        prepared.head.tell_rest()
     context.report(TaskEnded(name="build", text=f"{tag} built", seconds=context.clock.now() - started))
     return Way.BUILT
 

@@ -52,7 +52,8 @@ class HeadStart:
         self._mutex = Mutex()
         self._kept: list[BuildEvent] = []  # until somebody listens
         self._listener: OnEvent = self._kept.append
-        self._writers: dict[str, str] = {}  # by vertex: of which build's account we tell what it writes
+        self._tellers: dict[tuple[str, bool], str] = {}  # vertex, what it writes or how it goes -> told by which build
+        self._held: dict[str, BuildEvent] = {}  # what the build said of a step's end, by vertex
         self._wanted = True
 
     def begin(self, prepared: Prepared, secrets: Mapping[str, bytes]) -> None:
@@ -62,8 +63,7 @@ class HeadStart:
 
     def join(self, listener: OnEvent) -> OnEvent:
         """Who is to hear of what happens here, from the beginning; and what that one hears of the build that follows:
-        all but what is told from here. What a step writes BuildKit tells to the build that came to it first, which may
-        be either."""
+        all but what is told from here."""
         with self._mutex:
             for event in self._kept:
                 listener(event)
@@ -72,10 +72,19 @@ class HeadStart:
         def rest(event: BuildEvent) -> None:
             with self._mutex:
                 alone = not (IN_IT.match(event.vertex) and self._runs_well())
-                if alone or (event.log and self._writes("rest", event)):
+                if alone or self._tells("rest", event):
                     listener(event)
+                elif not event.log:
+                    self._held[event.vertex] = event
 
         return rest
+
+    def tell_rest(self) -> None:
+        """Once the build has ended: what it said of steps that nothing was heard of here."""
+        with self._mutex:
+            for vertex, event in self._held.items():
+                if (vertex, False) not in self._tellers:
+                    self._listener(event)
 
     def _run(self, prepared: Prepared, secrets: Mapping[str, bytes]) -> None:
         engine, tag, tree = self._context.engine(), name_question(self._context, STAGE), prepared.image_tree
@@ -85,12 +94,16 @@ class HeadStart:
 
     def _hear(self, event: BuildEvent) -> None:
         with self._mutex:
-            if not event.log or self._writes("head", event):
+            if self._tells("head", event):
                 self._listener(event)
 
-    def _writes(self, build: str, event: BuildEvent) -> bool:
-        """Whether what this vertex writes is told by this build: the first that had something of it."""
-        return self._writers.setdefault(event.vertex, build) == build
+    def _tells(self, build: str, event: BuildEvent) -> bool:
+        """Whether this is told from this build. BuildKit tells of a step to the build that came to it first, which may be
+        either; the other hears in the end that it is there, as from the cache."""
+        key = event.vertex, bool(event.log)
+        if build == "head" or event.log or event.state == "running":
+            return self._tellers.setdefault(key, build) == build
+        return self._tellers.get(key) == build
 
     def hear_out(self, where: str | None) -> None:
         """Wait for all that is said of a failure here, by the name of what failed. It failed here as well, or is about

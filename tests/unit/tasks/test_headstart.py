@@ -72,6 +72,7 @@ def test_what_was_told_before_anybody_listened_is_told_then_and_once(world: Worl
         rest = head.join(heard.append)
         for event in (LATE, OTHER):
             rest(event)
+        head.tell_rest()
     assert heard == [*EARLY, OTHER]
 
 
@@ -86,6 +87,31 @@ def test_what_a_step_writes_is_told_by_whichever_of_both_builds_hears_of_it(worl
         for event in (running, written, more):
             rest(event)
     assert heard == [running, written, more]
+
+
+def test_a_step_that_the_build_itself_came_to_first_is_told_from_there(world: World) -> None:
+    """Of that one the head start hears nothing."""
+    world.engine.head.events = ()
+    step = (*EARLY, replace(EARLY[0], state="done", seconds=2.5))
+    heard: list[BuildEvent] = []
+    with begun(world) as head:
+        assert world.engine.head.told.wait(10)
+        rest = head.join(heard.append)
+        for event in step:
+            rest(event)
+    assert heard == [*step]
+
+
+def test_what_the_head_start_never_spoke_of_is_told_at_the_end(world: World) -> None:
+    world.engine.head.events = ()
+    heard: list[BuildEvent] = []
+    with begun(world) as head:
+        assert world.engine.head.told.wait(10)
+        rest = head.join(heard.append)
+        rest(LATE)
+        assert heard == []  # it may come from there, with its seconds
+        head.tell_rest()
+    assert heard == [LATE]
 
 
 def test_what_both_builds_hear_is_told_once(world: World) -> None:
