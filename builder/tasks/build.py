@@ -80,6 +80,21 @@ def build_image(
     else:
         secrets = context.sources.host_secrets(prepared.resolved.base, teller(context))
     folders = gather(context, prepared)
+    _run(context, prepared, folders, secrets, tag=tag, fresh=fresh)
+    return Way.BUILT
+
+
+def _run(
+    context: Context,
+    prepared: Prepared,
+    folders: Mapping[str, Path],
+    secrets: Mapping[str, bytes],
+    *,
+    tag: str,
+    fresh: bool,
+) -> None:
+    """The build itself, told step by step."""
+    plan = prepared.plan
     context.workspace.intend(f"building {tag}")
     started = context.clock.now()
     context.report(TaskStarted(name="build", text=f"build {tag}"))
@@ -103,7 +118,6 @@ def build_image(
     if prepared.head is not None:
         prepared.head.tell_rest()
     context.report(TaskEnded(name="build", text=f"{tag} built", seconds=context.clock.now() - started))
-    return Way.BUILT
 
 
 def _say_why(context: Context, plan: Plan, previous: ImageView) -> None:

@@ -98,8 +98,8 @@ class HeadStart:
                 self._listener(event)
 
     def _tells(self, build: str, event: BuildEvent) -> bool:
-        """Whether this is told from this build. BuildKit tells of a step to the build that came to it first, which may be
-        either; the other hears in the end that it is there, as from the cache."""
+        """Whether this is told from this build. BuildKit tells of a step to the build that came to it first, which may
+        be either; the other hears in the end that it is there, as from the cache."""
         key = event.vertex, bool(event.log)
         if build == "head" or event.log or event.state == "running":
             return self._tellers.setdefault(key, build) == build
