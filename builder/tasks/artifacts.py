@@ -29,10 +29,15 @@ def bring_artifact(context: Context, tool: ResolvedTool, arch: str) -> None:
     cannot be fetched, and EngineError."""
     artifact, started = find_artifact(tool), context.clock.now()
     tree = context.sources.fetch_tree(tool, arch, download_progress(context, tool.name, "fetch"))
-    # Two threads of a first build may want it, and another workspace.
-    with context.sources.alone(f"artifact-{plain_name(tool.name)}", lambda who: _say_whom(context, tool, who)):
-        if not find_our_image(context, artifact.image, LABEL_ARTIFACT, tool.name):
-            context.engine().import_folder(tree, artifact.tree, artifact.image, {LABEL_ARTIFACT: tool.name})
+
+    def is_there() -> bool:
+        return find_our_image(context, artifact.image, LABEL_ARTIFACT, tool.name) is not None
+
+    if not is_there():
+        # Another workspace may be at it: over a slow line it takes minutes.
+        with context.sources.alone(f"artifact-{plain_name(tool.name)}", lambda who: _say_whom(context, tool, who)):
+            if not is_there():
+                context.engine().import_folder(tree, artifact.tree, artifact.image, {LABEL_ARTIFACT: tool.name})
     seconds = context.clock.now() - started
     if seconds > 0.2:  # all was there otherwise: not worth a line
         context.report(StepProgress(name=tool.name, text="fetched and checked", state="done", seconds=seconds))

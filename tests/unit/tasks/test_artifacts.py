@@ -59,6 +59,17 @@ def test_what_another_one_imported_while_we_waited_is_taken() -> None:
     assert world.engine.imported == {}
 
 
+def test_one_that_is_there_waits_for_nobody() -> None:
+    """Who holds the lock may be sending another version, to another engine."""
+    world = World(BASE)
+    build(world)
+    waits: list[str] = []
+    world.sources.before_alone = lambda: waits.append("waited")
+    context = world.context()
+    bring_node(context, prepare(context).resolved)
+    assert waits == []
+
+
 def test_an_image_of_somebody_else_is_not_copied_from() -> None:
     world = World(BASE)
     build(world)
